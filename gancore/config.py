@@ -1,0 +1,354 @@
+"""Everything that decides the outcome of one run; every default of a run lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, get_type_hints
+
+from gancore.catalogue import KINDS, Catalogue, Entry, argument_help
+from gancore.schema import (
+    MISSING,
+    Count,
+    Fraction,
+    Momentum,
+    NonNegative,
+    Option,
+    Positive,
+    Refused,
+    Whole,
+    show,
+    unknown,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A registered component by name, with the options that differ from its defaults."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(Component):
+    """The pictures.
+
+    Args:
+        resolution: Height and width in pixels that the networks see; None takes the data set's
+            own size, padded to the next power of two.
+    """
+
+    resolution: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """How the generator is optimised: Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
+
+    lr: Positive = 2e-4
+    beta1: Momentum = 0.5
+    beta2: Momentum = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discriminator:
+    """How the discriminator is optimised: Adam, and how often.
+
+    Args:
+        steps: Discriminator steps per generator step (n_critic, Arjovsky et al. 2017).
+    """
+
+    lr: Positive = 2e-4
+    beta1: Momentum = 0.5
+    beta2: Momentum = 0.999
+    steps: Count = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a run is scored at the end of every epoch.
+
+    Args:
+        metric: The score.
+        samples: Generated pictures per score; part of the score's name (`fid5k`).
+        features: The network whose features are compared.
+        inception_weights: A file with the weights of `inception`; None lets them be downloaded.
+    """
+
+    metric: str = "fid"
+    samples: Count = 5000
+    features: str = "classifier"
+    inception_weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training run.
+
+    Args:
+        latent: Size of the generator's input.
+        batch: Pictures per discriminator step.
+        lr_decay: Whether both learning rates fall to 0 at the end, and how.
+        lr_decay_start: Share of the run after which they begin to fall.
+        ema_kimg: Half-life of the average of the generator's weights, in thousands of pictures;
+            the average is what is evaluated. 0 evaluates the weights themselves.
+        ema_rampup: The half-life is at most this share of the pictures seen so far, so that a
+            short run does not average over its own beginning (Karras et al. 2020, StyleGAN2).
+        precision: Number format of the networks' forward and backward passes.
+        deterministic: Bit-equal repetition on CUDA too, at some cost in speed.
+    """
+
+    data: Data = Data(name="mnist5k")
+    system: Component = Component(name="adversarial")
+    model: Component = Component(name="dcgan")
+    loss: Component = Component(name="nonsaturating")
+    penalty: Component = Component(name="none")
+    generator: Generator = Generator()
+    discriminator: Discriminator = Discriminator()
+    latent: Count = 64
+    batch: Count = 64
+    epochs: Count = 10
+    lr_decay: Literal["none", "linear", "cosine"] = "none"
+    lr_decay_start: Fraction = 0.0
+    ema_kimg: NonNegative = 2.0
+    ema_rampup: Fraction = 0.05
+    precision: Literal["float32", "bfloat16"] = "float32"
+    deterministic: bool = False
+    evaluation: Evaluation = Evaluation()
+    seed: Whole = 0
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any], catalogue: Catalogue | None = None) -> RunConfig:
+        """A run from nested mappings, such as a part of a sweep file.
+
+        A component may be its name alone: `loss: hinge` is `loss: {name: hinge}`.
+
+        Raises:
+            ConfigError: With every problem that the mapping has.
+        """
+        reader = _Reader(catalogue or Catalogue.read())
+        config = reader.section(cls, mapping, ())
+        # What is wrong was left at its default; with a component unknown, that would mislead.
+        wrong = {p.path for p in reader.problems}
+        if not any(p[-1:] == ("name",) or (len(p) == 1 and p[0] in COMPONENTS) for p in wrong):
+            found = contradictions(config, reader.catalogue)
+            reader.problems += [p for p in found if p.path not in wrong]
+        if reader.problems:
+            raise ConfigError(reader.problems)
+        return config
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Nested plain mappings; `RunConfig.of` reads them back."""
+        mapping = _plain(self)
+        assert isinstance(mapping, dict)
+        return mapping
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a configuration, and where: `("loss", "clip")`."""
+
+    path: tuple[str, ...]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {self.message}" if self.path else self.message
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run, with all of its problems."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+COMPONENTS = {
+    "data": "datasets",
+    "system": "systems",
+    "model": "models",
+    "loss": "losses",
+    "penalty": "penalties",
+}
+"""The fields of `RunConfig` that name a component, with the registry that has it."""
+
+
+def flatten(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of every leaf: `("loss.name", "hinge")`."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def options_of(kind: type) -> Mapping[str, Option]:
+    """The plain fields of a configuration section, as options."""
+    return _options_of(kind)
+
+
+@cache
+def _options_of(kind: type) -> Mapping[str, Option]:
+    # Reading the hints of a class takes longer than checking a whole run.
+    hints = get_type_hints(kind, include_extras=True)
+    helps = argument_help(kind.__doc__ or "")
+    wiring = {f.name for f in fields(Component)} if issubclass(kind, Component) else set()
+    return {
+        f.name: Option.of(f.name, hints[f.name], f.default, helps.get(f.name, ""))
+        for f in fields(kind)
+        if f.name not in wiring and not is_dataclass(f.default)
+    }
+
+
+def score_name(metric: str, samples: int) -> str:
+    """The key of a score, which says how many pictures it rests on: `fid5k`, `fid2500`."""
+    return f"{metric}{samples}" if samples % 1000 else f"{metric}{samples // 1000}k"
+
+
+def power_of_two_from(size: int) -> int:
+    """The least power of two that is not below a size: 28 gives 32."""
+    return 1 << (size - 1).bit_length()
+
+
+def resolution_of(data: Data, catalogue: Catalogue) -> int | None:
+    """The resolution that the networks see, or None where neither the run nor the data says."""
+    size = catalogue["datasets"][data.name].facts.get("size")
+    return data.resolution or (power_of_two_from(size) if size else None)
+
+
+def contradictions(config: RunConfig, catalogue: Catalogue) -> list[Problem]:
+    """What is wrong with a run though each of its values is right by itself."""
+    problems = []
+
+    def wrong(path: str, message: str) -> None:
+        problems.append(Problem(tuple(path.split(".")), message))
+
+    data = catalogue["datasets"][config.data.name]
+    model = catalogue["models"][config.model.name]
+    loss = catalogue["losses"][config.loss.name]
+    size, pictures = data.facts.get("size"), data.facts.get("pictures")
+    resolution = resolution_of(config.data, catalogue)
+    if resolution is None:
+        wrong("data", f"data set {config.data.name!r} has no size of its own: give a resolution")
+    elif size and resolution > power_of_two_from(size):
+        wrong(
+            "data.resolution",
+            f"{config.data.name} has pictures of {size} pixels, which cannot show "
+            f"{resolution} (at most {power_of_two_from(size)})",
+        )
+    smallest = model.facts.get("smallest", 1)
+    if resolution and model.facts.get("power_of_two") and (
+        resolution < smallest or power_of_two_from(resolution) != resolution
+    ):
+        wrong(
+            "data.resolution",
+            f"model {config.model.name!r} needs a power of two from {smallest}, got {resolution}",
+        )
+    if pictures and config.batch > pictures:
+        wrong("batch", f"{config.data.name} has {pictures} pictures, fewer than a batch of {config.batch}")
+    if config.evaluation.samples < 2:
+        wrong("evaluation.samples", "a covariance needs at least 2 pictures, got 1")
+    if config.penalty.name != "none" and loss.facts.get("penalty") == config.penalty.name:
+        wrong("penalty.name", f"{config.penalty.name} is already a part of loss {config.loss.name!r}")
+    if "clip" in loss.options and config.model.options.get("norm") == "spectral":
+        wrong("model.norm", f"spectral norm undoes the weight clipping of loss {config.loss.name!r}")
+    if config.evaluation.features == "classifier" and not data.facts.get("classes"):
+        wrong(
+            "evaluation.features",
+            f"'classifier' is trained on labels, which {config.data.name!r} lacks: use 'inception'",
+        )
+    return problems
+
+
+class _Reader:
+    """Turns mappings into configuration sections and collects every problem on the way."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.problems: list[Problem] = []
+
+    def wrong(self, path: tuple[str, ...], message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def section(self, kind: type[Any], given: Any, path: tuple[str, ...]) -> Any:
+        """An instance of a section; what is wrong is noted and left at its default."""
+        if not isinstance(given, Mapping):
+            self.wrong(path, f"expected a mapping, got {show(given)}")
+            return kind()
+        defaults: dict[str, Any] = {f.name: f.default for f in fields(kind)}
+        options = options_of(kind)
+        values: dict[str, Any] = {}
+        for key, value in given.items():
+            here = (*path, str(key))
+            if key not in defaults:
+                self.wrong(here, unknown("key", key, defaults))
+            elif key in COMPONENTS and kind is RunConfig:
+                values[key] = self.component(key, value, defaults[key], here)
+            elif is_dataclass(defaults[key]):
+                values[key] = self.section(type(defaults[key]), value, here)
+            else:
+                values.update(self.parsed(options[key], value, here))
+        for key in ("metric", "features"):
+            if kind is Evaluation and key in values:
+                self.known({"metric": "metrics"}.get(key, key), values[key], (*path, key))
+        return kind(**values)
+
+    def component(self, key: str, given: Any, default: Component, path: tuple[str, ...]) -> Any:
+        if isinstance(given, str):
+            given = {"name": given}
+        if not isinstance(given, Mapping):
+            self.wrong(path, f"expected a name or a mapping, got {show(given)}")
+            return default
+        name = given.get("name", default.name)
+        if key == "data" and isinstance(name, str) and name.startswith("folder:"):
+            if "path" in given:
+                self.wrong((*path, "path"), f"the path is given twice, here and in {name!r}")
+            name, _, folder = name.partition(":")
+            given = {**given, "name": name, "path": folder}
+        entry = self.known(COMPONENTS[key], name, (*path, "name"))
+        if entry is None:
+            return default
+        own = options_of(type(default))
+        fields_of, options = {}, {}
+        for option, value in given.items():
+            here = (*path, str(option))
+            if option == "name":
+                continue
+            if option in own:
+                fields_of.update(self.parsed(own[option], value, here))
+            elif option in entry.options:
+                options.update(self.parsed(entry.options[option], value, here))
+            else:
+                kind = KINDS[entry.kind]
+                takes = [*own, *entry.options]
+                hint = unknown("option", option, takes) if takes else "it takes no options"
+                self.wrong(here, f"{kind} {name!r}: {hint}")
+        for option in entry.options.values():
+            if option.default is MISSING and option.name not in given:
+                self.wrong(path, f"{KINDS[entry.kind]} {name!r} needs {option.name}: {option.takes}")
+        return type(default)(name=name, options=options, **fields_of)
+
+    def known(self, kind: str, name: Any, path: tuple[str, ...]) -> Entry | None:
+        table = self.catalogue[kind]
+        if isinstance(name, str) and name in table:
+            return table[name]
+        self.wrong(path, unknown(KINDS[kind], name, table))
+        return None
+
+    def parsed(self, option: Option, value: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        try:
+            return {option.name: option.parse(value)}
+        except Refused as refused:
+            self.wrong(path, str(refused))
+            return {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Component):
+        extra = {k: v for k, v in vars(value).items() if k != "options"}
+        return {**extra, **value.options}
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value

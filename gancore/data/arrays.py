@@ -1,0 +1,116 @@
+"""Each split of a data set as one uint8 array, decoded once a machine and memory-mapped by all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+from gancore.config import Data, power_of_two_from
+from gancore.data.canvas import RULE
+from gancore.data.registry import Dataset, DataUnavailable, Pictures, Split, datasets
+from gancore.files import fsync_folder, write_json
+
+
+def cache_root() -> Path:
+    """`$GANSWEEP_CACHE`, or `gansweep` in the user's cache folder."""
+    if own := os.environ.get("GANSWEEP_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gansweep"
+
+
+def load(data: Data, split: Split = "train", cache: Path | None = None) -> Pictures:
+    """The pictures of a split, prepared first where no process of this machine did it yet.
+
+    Args:
+        cache: Where prepared arrays are kept; None takes `cache_root()`.
+
+    Raises:
+        gancore.schema.Refused: No such data set or option.
+        DataUnavailable: The data are missing or cannot be used.
+    """
+    source = datasets.build(data.name, **data.options)
+    size = getattr(source, "size", None)
+    resolution = data.resolution or (power_of_two_from(size) if size else None)
+    if resolution is None:
+        raise DataUnavailable(f"data set {data.name!r} has no size of its own: give a resolution")
+    digest = hashlib.sha256(f"{RULE} {source.identity()}".encode()).hexdigest()[:16]
+    home = (cache or cache_root()) / "arrays"
+    folder = home / f"{data.name}-{resolution}-{split}-{digest}"
+    pictures = _open(folder)
+    if pictures is None:
+        home.mkdir(parents=True, exist_ok=True)
+        # One lock a data set, not a split: both splits may come from one download.
+        with FileLock(home / f"{data.name}.lock"):
+            pictures = _open(folder) or _prepare(source, split, resolution, folder)
+    return pictures
+
+
+def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64] | None) -> str:
+    """SHA-256 of the shapes and bytes of pictures [N, C, H, W] and labels [N]."""
+    digest = hashlib.sha256()
+    for array in (images, labels):
+        digest.update(f"{None if array is None else array.shape};".encode())
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _prepare(source: Dataset, split: Split, resolution: int, folder: Path) -> Pictures:
+    """Reads a split and writes it under its final name only when all of it is on the disk."""
+    pictures = source.read(split, resolution)
+    count, _, height, width = pictures.images.shape
+    if not count or (height, width) != (resolution, resolution):
+        raise DataUnavailable(
+            f"{source!r} read pictures of shape {pictures.images.shape} for resolution {resolution}"
+        )
+    for old in [folder, *folder.parent.glob(f".{folder.name}.*")]:
+        if old.exists():  # Damaged, or the draft of a process that was killed.
+            shutil.rmtree(old)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        sizes = {"images.npy": _save(draft / "images.npy", pictures.images)}
+        if pictures.labels is not None:
+            sizes["labels.npy"] = _save(draft / "labels.npy", pictures.labels)
+        digest = fingerprint(pictures.images, pictures.labels)
+        write_json(draft / "about.json", {"fingerprint": digest, "bytes": sizes})
+        draft.chmod(0o755)  # Other users of a shared cache may read it.
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    fsync_folder(folder.parent)
+    prepared = _open(folder)
+    assert prepared is not None, f"{folder} was damaged while it was written"
+    return prepared
+
+
+def _save(file: Path, array: npt.NDArray[Any]) -> int:
+    """Writes an array durably and returns the size of the file in bytes."""
+    with file.open("xb") as stream:
+        np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+        return stream.tell()
+
+
+def _open(folder: Path) -> Pictures | None:
+    """What was prepared in a folder, or None where it is absent or damaged."""
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        sizes = about["bytes"]
+        if any((folder / name).stat().st_size != size for name, size in sizes.items()):
+            return None
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False) if len(sizes) > 1 else None
+        return Pictures(images, labels, about["fingerprint"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,66 @@
+"""The Frechet distance between features of real and generated pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gancore.metrics.moments import Reference, Sample
+from gancore.metrics.registry import metrics
+
+
+@metrics.register("fid")
+@dataclass(frozen=True, kw_only=True)
+class FrechetDistance:
+    """Frechet Inception distance (Heusel et al. 2017, arXiv:1706.08500).
+
+    The squared 2-Wasserstein distance between Gaussians fitted to the features of real and of
+    generated pictures; 0 when mean and covariance agree. Biased upwards for few pictures, so that
+    only scores of equal counts compare: the count is part of the score's name.
+    """
+
+    goal: ClassVar[str] = "min"
+
+    def score(self, reference: Reference, generated: Sample) -> float:
+        return frechet_distance(reference, generated)
+
+
+def frechet_distance(real: Reference, generated: Sample) -> float:
+    """|m - n|^2 + tr(S) + tr(T) - 2 tr((S T)^(1/2)), in squared feature units.
+
+    Finite and right for singular covariances too: constant, duplicate or few pictures.
+
+    Args:
+        real: Moments m and S.
+        generated: Moments n and T; NaN or infinite features give NaN.
+
+    Returns:
+        The distance, at least 0, computed in float64.
+    """
+    if not torch.isfinite(generated.mean).all():
+        return float("nan")
+    gap = (real.mean - generated.mean).square().sum()
+    root_trace = trace_of_root(real.root, generated)
+    distance = gap + real.variance + generated.variance - 2 * root_trace
+    # What is left below 0 is round-off of the three large terms.
+    return max(0.0, float(distance))
+
+
+def trace_of_root(root: Tensor, generated: Sample) -> Tensor:
+    """tr((S T)^(1/2)) for S = root root.
+
+    S T has the eigenvalues of root T root, which is symmetric: its eigenvalues are real and need
+    no general eigensolver. With T = X^T X / (n - 1) and fewer pictures than dimensions, they are
+    those of the n x n matrix X S X^T / (n - 1), so T is never made.
+    """
+    if generated.centred is not None:
+        half = generated.centred @ root
+        product = half @ half.T / (generated.count - 1)
+    else:
+        product = root @ generated.covariance @ root
+    if not torch.isfinite(product).all():
+        return product.new_tensor(float("nan"))
+    return torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()

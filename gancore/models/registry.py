@@ -1,0 +1,36 @@
+"""What every model family promises, and the table of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from torch import nn
+
+from gancore.registry import Registry
+
+
+class ImageShape(NamedTuple):
+    """Channels, and height = width in pixels."""
+
+    channels: int
+    resolution: int
+
+
+class ModelFamily(Protocol):
+    """A generator and the discriminator that goes with it.
+
+    A family is a frozen dataclass whose fields are its hyper-parameters; as class constants
+    (`ClassVar`) it says `smallest`, its least resolution, and `power_of_two`, whether it only
+    has resolutions that are one.
+    """
+
+    def generator(self, latent: int, shape: ImageShape, /) -> nn.Module:
+        """[N, latent] -> [N, C, H, W] in [-1, 1]."""
+        ...
+
+    def discriminator(self, shape: ImageShape, /) -> nn.Module:
+        """[N, C, H, W] in [-1, 1] -> logits [N], higher for real."""
+        ...
+
+
+models: Registry[ModelFamily] = Registry("model")

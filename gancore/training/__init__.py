@@ -1,0 +1,14 @@
+"""The training loop, its reports and its state."""
+
+from gancore.training.checkpoint import Checkpoint, DamagedCheckpoint, load_generator
+from gancore.training.loop import Training, train
+from gancore.training.report import EpochReport
+
+__all__ = [
+    "Checkpoint",
+    "DamagedCheckpoint",
+    "EpochReport",
+    "Training",
+    "load_generator",
+    "train",
+]

@@ -1,0 +1,129 @@
+"""Checkpoints: one file of tensors and one of facts, written so that half a one never counts.
+
+`epoch-0003.pt` holds the state, `epoch-0003.json` its checksum, epoch and configuration. The
+facts are written last: a state without facts, or one that does not match them, is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gancore.config import RunConfig
+from gancore.files import write_atomically, write_json
+from gancore.models import ImageShape, models
+
+
+class DamagedCheckpoint(RuntimeError):
+    """A checkpoint that is incomplete or altered; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run's state after an epoch.
+
+    Args:
+        state: Of `Training.state_dict`: nested mappings of tensors and plain numbers.
+        config: The run, as plain mappings.
+        shape: Of its pictures.
+    """
+
+    epoch: int
+    state: dict[str, Any]
+    config: dict[str, Any]
+    shape: ImageShape
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Writes a checkpoint; it counts from the moment that this returns."""
+    stream = io.BytesIO()
+    torch.save(checkpoint.state, stream)
+    content = stream.getvalue()
+    path = folder / f"epoch-{checkpoint.epoch:04d}.pt"
+    write_atomically(path, content)
+    write_json(
+        path.with_suffix(".json"),
+        {
+            "epoch": checkpoint.epoch,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "shape": list(checkpoint.shape),
+            "config": checkpoint.config,
+        },
+    )
+    return path
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Reads a checkpoint and checks it.
+
+    Raises:
+        DamagedCheckpoint: The file or its facts are missing or do not match.
+    """
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text())
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise DamagedCheckpoint(f"{path}: {error}") from None
+    if hashlib.sha256(content).hexdigest() != facts.get("sha256"):
+        raise DamagedCheckpoint(f"{path}: the content does not match its checksum")
+    state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return Checkpoint(facts["epoch"], state, facts["config"], ImageShape(*facts["shape"]))
+
+
+def newest(folder: Path, at_most: int) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that verifies, and what was wrong with newer ones.
+
+    Args:
+        at_most: Epochs beyond this one are passed over.
+    """
+    troubles = []
+    for path in sorted(folder.glob("epoch-*.pt"), reverse=True):
+        if int(path.stem.removeprefix("epoch-")) <= at_most:
+            try:
+                return load(path), troubles
+            except DamagedCheckpoint as damaged:
+                troubles.append(str(damaged))
+    return None, troubles
+
+
+def prune(folder: Path, keep: set[int]) -> None:
+    """Deletes all but the given epochs, facts first: a state without facts does not count."""
+    for suffix in (".json", ".pt"):
+        for path in folder.glob(f"epoch-*{suffix}"):
+            if int(path.stem.removeprefix("epoch-")) not in keep:
+                path.unlink()
+
+
+class TrainedGenerator(nn.Module):
+    """A generator as it was evaluated: [N, latent] -> [N, C, H, W] in [-1, 1]."""
+
+    def __init__(self, network: nn.Module, latent: int) -> None:
+        super().__init__()
+        self.network = network
+        self.latent = latent
+
+    def forward(self, latents: Tensor) -> Tensor:
+        pictures: Tensor = self.network(latents)
+        return pictures
+
+
+def load_generator(path: Path, device: torch.device | str = "cpu") -> TrainedGenerator:
+    """The generator of a checkpoint, in evaluation mode: the averaged one where the run has it.
+
+    Raises:
+        DamagedCheckpoint: The checkpoint does not verify.
+    """
+    checkpoint = load(path, device)
+    config = RunConfig.of(checkpoint.config)
+    family = models.build(config.model.name, **config.model.options)
+    network = family.generator(config.latent, checkpoint.shape)
+    system = checkpoint.state["system"]
+    network.load_state_dict(system["average"] or system["generator"])
+    return TrainedGenerator(network, config.latent).to(device).eval().requires_grad_(False)

@@ -1,0 +1,228 @@
+"""The commands; each reads its arguments and calls one function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweeps.errors import GansweepError
+
+# Imports stand in the commands: `--help` and a wrong file must answer at once.
+# ruff: noqa: PLC0415
+
+
+class Commands(click.Group):
+    """Lists commands in the order in which one needs them, and tells errors in plain lines."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GansweepError as error:
+            for line in str(error).splitlines():
+                click.echo(f"error: {line}", err=True)
+            raise SystemExit(error.exit_code) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise SystemExit(130) from None
+
+
+def _storage(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--storage",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        show_default=True,
+        envvar="GANSWEEP_STORAGE",
+        help="Folder of all sweeps; on a cluster, one that every node sees.",
+    )(command)
+
+
+def _running(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--verbose", is_flag=True, help="Let Ray and Tune speak."),
+        click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps."),
+        click.option("--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."),
+    ):
+        command = option(command)
+    return _storage(command)
+
+
+def _json(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
+
+
+_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gansweep")
+def main() -> None:
+    """Which GAN is best on your data, at what cost, and how sure are we?"""
+
+
+@main.command()
+@_FILE
+@click.option("--name", help="Name of the sweep; default: the file's.")
+@_running
+def run(file: Path, name: str | None, **where: Any) -> None:
+    """Run a sweep here, or on a Ray cluster with --address."""
+    from sweeps.sweep import load_spec, run
+
+    spec = load_spec(file)
+    _finish(lambda options: run(spec, options, name=name), **where)
+
+
+@main.command()
+@click.argument("name")
+@_running
+def resume(name: str, **where: Any) -> None:
+    """Go on with a sweep after any interruption."""
+    from sweeps.folder import find
+    from sweeps.sweep import resume
+
+    place = find(where["storage"], name)
+    _finish(lambda options: resume(place, options), **where)
+
+
+@main.command()
+@_FILE
+@_json
+def plan(file: Path, as_json: bool) -> None:
+    """Show what a sweep would do; touches nothing."""
+    from sweeps.listing import show_plan
+    from sweeps.sweep import load_spec
+
+    show_plan(load_spec(file), as_json=as_json)
+
+
+@main.command("try")
+@_FILE
+@click.option("--arm", help="An arm's label; default: the first.")
+@click.option("--draw", type=int, default=0, show_default=True, help="Which draw of the arm.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Shorter than the file says.")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep what it writes in this folder.")
+def try_(file: Path, arm: str | None, draw: int, epochs: int | None, out: Path | None) -> None:
+    """Train one trial in this process, without Ray: for a debugger, or a first look."""
+    from sweeps.attempt import attempt
+    from sweeps.sweep import load_spec
+
+    attempt(load_spec(file), arm=arm, draw=draw, epochs=epochs, out=out)
+
+
+@main.command("list")
+@_storage
+@_json
+def list_(storage: Path, as_json: bool) -> None:
+    """List the sweeps and their state."""
+    from sweeps.listing import list_sweeps
+
+    list_sweeps(storage, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@_storage
+@_json
+def show(name: str, storage: Path, as_json: bool) -> None:
+    """Show a sweep's leaderboard and trials."""
+    from sweeps.folder import find
+    from sweeps.listing import show_sweep
+
+    show_sweep(find(storage, name), as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("trial", required=False)
+@click.option("--count", type=click.IntRange(1, 4096), default=64, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
+@_storage
+def sample(
+    name: str, trial: str | None, count: int, seed: int, out: Path | None, storage: Path
+) -> None:
+    """Draw pictures from a trial's best checkpoint (default: the best trial's)."""
+    from sweeps.folder import find
+    from sweeps.samples import write_samples
+
+    path = write_samples(find(storage, name), trial, count=count, seed=seed, out=out)
+    click.echo(path)
+
+
+@main.command()
+@_storage
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(storage: Path, port: int) -> None:
+    """Open MLflow on what the sweeps wrote; loopback only."""
+    from sweeps.tracking import serve
+
+    serve(storage.resolve(), port)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@_storage
+def sync(name: str, tracking_uri: str | None, storage: Path) -> None:
+    """Send a sweep's journal to MLflow; what is there already is not sent twice."""
+    from sweeps import tracking
+    from sweeps.folder import find
+
+    place = find(storage, name)
+    tracking.sync(place, tracking_uri or tracking.default_uri(place.parent))
+
+
+def _listing(kind: str, summary: str) -> None:
+    @main.command(kind, help=summary)
+    @_json
+    def command(as_json: bool) -> None:
+        from sweeps.listing import list_components
+
+        list_components(kind, as_json=as_json)
+
+
+_listing("losses", "List the losses, with every option, default and source.")
+_listing("penalties", "List the penalties on the discriminator's gradient.")
+_listing("models", "List the model families.")
+_listing("systems", "List the GAN systems.")
+_listing("datasets", "List the data sets.")
+_listing("metrics", "List the metrics.")
+_listing("features", "List the feature networks that scores rest on.")
+
+
+def _finish(
+    start: Callable[[Any], Any],
+    storage: Path,
+    address: str | None,
+    tracking_uri: str | None,
+    verbose: bool,
+) -> None:
+    """Runs to the end on this terminal and leaves with the exit code that says how it went."""
+    from rich.console import Console
+
+    from sweeps.sweep import Options
+    from sweeps.terminal import following, print_end
+
+    console = Console(highlight=False)
+    options = Options(
+        storage=storage.resolve(),
+        address=address,
+        tracking_uri=tracking_uri,
+        verbose=verbose,
+        watch=following(console),
+    )
+    results = start(options)
+    elsewhere = "" if storage == Path("runs") else f" --storage {storage}"
+    print_end(results, console, elsewhere)
+    sys.exit(results.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The only file that starts or joins a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import EnvironmentTrouble, UserError
+
+SETTINGS = {
+    # No data leave this machine unasked.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # The journal is ours; Tune's CSV, JSON and TensorBoard writers cost 10 ms a report.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Our scheduler takes any report; a trial that fails before its first has none.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Tune's own snapshots are never read (resume comes from the journal).
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    # A trial without a GPU must not see one that belongs to another.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+}
+
+
+@contextmanager
+def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
+    """A Ray cluster for the length of a sweep: a local one, or a running one by its address.
+
+    A cluster that was running already is left running.
+
+    Raises:
+        EnvironmentTrouble: The cluster does not answer or refuses us.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    # Only Tune's older output engine can be silent.
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "1" if verbose else "0")
+    # Set while shells are tuned for read-only images; it makes every worker compile all it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if address is not None and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    import ray
+
+    joined = ray.is_initialized()
+    if not joined:
+        level = logging.INFO if verbose else logging.ERROR
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=verbose,
+                    logging_level=level,
+                    runtime_env={"env_vars": SETTINGS} if address else None,
+                    **({} if address else {"include_dashboard": False}),
+                )
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                text = str(error).strip().split("\n")[0]
+                where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+                hint = "" if _has_token() else "; if it asks for a token, set RAY_AUTH_TOKEN"
+                raise EnvironmentTrouble(f"cannot reach {where}: {text}{hint}") from None
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def check_resources(cpu: float, gpu: float, *, local: bool) -> None:
+    """Refuses a trial that this cluster could never hold.
+
+    A cluster that scales may grow a fitting node, so only a local one is known to be all there is.
+
+    Raises:
+        UserError: Naming what is asked and what is there.
+    """
+    import ray
+
+    have = ray.cluster_resources()
+    for name, asked in (("CPU", cpu), ("GPU", gpu)):
+        there = have.get(name, 0)
+        if local and asked > there:
+            raise UserError(
+                f"resources.{name.lower()}: a trial asks for {asked:g} and this machine has "
+                f"{there:g}; ask for less, or run on a cluster with --address"
+            )
+
+
+def survive_out_of_memory() -> None:
+    """Lets a trial that Ray's memory monitor kills fail alone.
+
+    Ray raises `OutOfMemoryError`, which Tune's actor manager does not know, and one such trial
+    ends the whole sweep (seen in Ray 2.60). It is handed on as the death of the trial's actor.
+    A Ray without these private names is left as it is.
+    """
+    from ray.exceptions import RayActorError, RayError, RayTaskError
+
+    try:
+        from ray.air.execution._internal.actor_manager import RayActorManager
+
+        original = RayActorManager._actor_task_failed
+    except (ImportError, AttributeError):
+        return
+    if getattr(original, "of_gansweep", False):
+        return
+
+    def handed_on(self: Any, tracked_actor_task: Any, exception: Exception) -> Any:
+        known = (RayActorError, RayTaskError)
+        if isinstance(exception, RayError) and not isinstance(exception, known):
+            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        return original(self, tracked_actor_task=tracked_actor_task, exception=exception)
+
+    handed_on.of_gansweep = True  # type: ignore[attr-defined]
+    RayActorManager._actor_task_failed = handed_on
+
+
+def _has_token() -> bool:
+    named = os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()

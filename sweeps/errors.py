@@ -1,0 +1,27 @@
+"""What can go wrong that is not our bug, each with its exit code."""
+
+from __future__ import annotations
+
+
+class GansweepError(Exception):
+    """An end that the user is told in one line a problem, without a traceback."""
+
+    exit_code = 1
+
+
+class UserError(GansweepError):
+    """The user's input is wrong."""
+
+    exit_code = 2
+
+
+class Busy(GansweepError):
+    """A sweep is locked, or its name is in use."""
+
+    exit_code = 3
+
+
+class EnvironmentTrouble(GansweepError):
+    """Storage, network, cluster or port: not the sweep file's fault."""
+
+    exit_code = 5

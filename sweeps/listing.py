@@ -1,0 +1,189 @@
+"""What `plan`, `list`, `show` and the component listings print, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gancore.catalogue import KINDS, Catalogue, Entry
+from gancore.schema import MISSING, Option
+from sweeps import folder
+from sweeps.plan import Plan, make_plan
+from sweeps.results import Results
+from sweeps.schedule.asha import expected_epochs, rung_epochs
+from sweeps.spec import SweepSpec
+from sweeps.terminal import leaderboard, trial_table
+
+
+def show_plan(spec: SweepSpec, *, as_json: bool) -> None:
+    """Prints trials, arms, rungs and the epochs to expect."""
+    plan = make_plan(spec)
+    facts = plan_facts(plan)
+    if as_json:
+        _print_json({**facts, "trials": [vars(t) for t in plan.trials]})
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{plan.name}[/bold]  {facts['trial_count']} trials in "
+                  f"{len(facts['arms'])} arms, objective {plan.objective} ({plan.goal})")
+    if facts["rungs"]:
+        rungs = ", ".join(map(str, facts["rungs"]))
+        console.print(f"asha within {plan.schedule.within}: rungs at epochs {rungs}; about "
+                      f"{facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained")
+    else:
+        console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
+    console.print()
+    varied = sorted({k for t in plan.trials for k in t.varied if k not in plan.scientific})
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("trial", "seed", "epochs"):
+        table.add_column(heading, no_wrap=True)
+    for key in varied:
+        table.add_column(key, justify="right", overflow="fold")
+    for t in plan.trials[:40]:
+        cells = (t.varied.get(k, "") for k in varied)
+        table.add_row(t.uid, str(t.seed), str(t.epochs),
+                      *(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells))
+    console.print(table)
+    if len(plan.trials) > 40:
+        console.print(f"... and {len(plan.trials) - 40} more (--json lists all)")
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """The numbers of a plan: trials, arms, rungs, epochs with and without early stopping."""
+    schedule = plan.schedule
+    epochs = sum(t.epochs for t in plan.trials)
+    rungs: list[int] = []
+    expected = float(epochs)
+    if schedule.name == "asha":
+        rungs = list(rung_epochs(schedule.grace, schedule.eta, plan.epochs))
+        groups: dict[str, list[int]] = {}
+        for t in plan.trials:
+            groups.setdefault(t.arm if schedule.within == "arm" else "", []).append(t.epochs)
+        rounds = max(3, min(200, 20_000 // len(plan.trials)))
+        expected = expected_epochs(
+            list(groups.values()), grace=schedule.grace, eta=schedule.eta, rounds=rounds
+        )
+    return {
+        "name": plan.name,
+        "objective": plan.objective,
+        "goal": plan.goal,
+        "trial_count": len(plan.trials),
+        "arms": dict(Counter(t.arm for t in plan.trials)),
+        "epochs": epochs,
+        "rungs": rungs,
+        "expected_epochs": expected,
+    }
+
+
+def list_sweeps(storage: Path, *, as_json: bool) -> None:
+    """Prints every sweep of a storage folder with its state and its best."""
+    rows = [sweep_facts(Results.read(place)) for place in folder.every(storage)]
+    if as_json:
+        _print_json(rows)
+        return
+    console = Console(highlight=False)
+    if not rows:
+        console.print(f"no sweeps in {storage}: start one with `gansweep run FILE`")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("sweep", "state", "trials", "epochs", "best", "arm"):
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        best = "" if row["best"] is None else f"{row['objective']} {row['best']:.4g}"
+        table.add_row(row["name"], row["state"], f"{row['ended']}/{row['trials']}",
+                      f"{row['epochs_done']}/{row['epochs_planned']}", best, row["arm"] or "")
+    console.print(table)
+
+
+def show_sweep(place: Path, *, as_json: bool) -> None:
+    """Prints a sweep's leaderboard and all of its trials."""
+    results = Results.read(place)
+    facts = sweep_facts(results)
+    if as_json:
+        trials = [
+            {
+                "uid": r.trial.uid, "arm": r.trial.arm, "draw": r.trial.draw, "seed": r.trial.seed,
+                "varied": r.trial.varied, "state": r.state, "verdict": r.verdict,
+                "reason": r.reason, "epochs": r.epoch, "best": r.best, "best_epoch": r.best_epoch,
+                "passport": r.starts[-1]["passport"] if r.starts else None,
+            }
+            for r in results.trials.values()
+        ]
+        _print_json({**facts, "trial_results": trials})
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{facts['name']}[/bold]  {facts['state']}  {facts['ended']}/{facts['trials']} "
+        f"trials  {facts['epochs_done']} of {facts['epochs_planned']} epochs"
+    )
+    starts = [s for r in results.trials.values() for s in r.starts]
+    if starts:
+        passport = starts[0]["passport"]
+        console.print(
+            Text(", ".join(f"{k} {v}" for k, v in passport.items() if v is not None), style="dim")
+        )
+    console.print()
+    console.print(leaderboard(results))
+    console.print()
+    ranked = sorted(results.trials.values(), key=lambda r: r.rank_key)
+    console.print(trial_table(results, ranked))
+
+
+def sweep_facts(results: Results) -> dict[str, Any]:
+    """A sweep in one row."""
+    best = results.best
+    state = results.state
+    if state == "running" and not folder.is_owned(results.folder):
+        state = "interrupted"  # Its process died without a word.
+    return {
+        "name": results.folder.name,
+        "state": state,
+        "objective": results.plan.objective,
+        "trials": len(results.trials),
+        "ended": sum(r.ended for r in results.trials.values()),
+        "epochs_done": results.epochs_done,
+        "epochs_planned": results.epochs_planned,
+        "best": best.best if best else None,
+        "arm": best.trial.arm if best else None,
+        "best_trial": best.trial.uid if best else None,
+    }
+
+
+def list_components(kind: str, *, as_json: bool) -> None:
+    """Prints the registered components of a kind with options, defaults and sources."""
+    entries = Catalogue.read()[kind]
+    if as_json:
+        _print_json({name: _entry_json(entry) for name, entry in sorted(entries.items())})
+        return
+    console = Console(highlight=False)
+    for name, entry in sorted(entries.items()):
+        console.print(Text(name, style="bold"))
+        console.print(Text(f"  {entry.summary}", style="dim"))
+        for option in entry.options.values():
+            console.print(Text(f"  {option.name} = {_default(option)}", style="cyan").append(
+                f"   {option.takes}. {option.help}".rstrip(), style="default"))
+    if kind == "losses":
+        console.print(f"\nuse in a sweep file as `{KINDS[kind]}.name: NAME`, options as "
+                      f"`{KINDS[kind]}.OPTION: VALUE`", style="dim")
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    options = {
+        o.name: {"takes": o.takes, "default": None if o.default is MISSING else o.default,
+                 "required": o.default is MISSING, "help": o.help}
+        for o in entry.options.values()
+    }
+    return {"summary": entry.summary, "options": options, "facts": entry.facts}
+
+
+def _default(option: Option) -> str:
+    return "required" if option.default is MISSING else str(option.default)
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,186 @@
+"""What the journal says of a sweep: each trial's curve, state and best, and the leaderboard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gancore.files import write_atomically
+from sweeps import journal
+from sweeps.plan import Plan, Trial
+
+State = Literal["waiting", "running", "completed", "stopped", "diverged", "failed", "interrupted"]
+ENDED: tuple[State, ...] = ("completed", "stopped", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One reported epoch of a trial."""
+
+    epoch: int
+    time_ms: int
+    values: dict[str, float]
+
+
+@dataclass
+class TrialResult:
+    """A trial and all that it reported.
+
+    Args:
+        reason: Why it ended, in words.
+        best: Best finite objective so far, or None; `best_epoch` is where.
+    """
+
+    trial: Trial
+    objective: str
+    goal: str
+    points: list[Point] = field(default_factory=list)
+    starts: list[journal.Record] = field(default_factory=list)
+    state: State = "waiting"
+    verdict: str = ""
+    reason: str = ""
+    best: float | None = None
+    best_epoch: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch reported, 0 before the first."""
+        return self.points[-1].epoch if self.points else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return self.state in ENDED
+
+    @property
+    def rank_key(self) -> tuple[bool, float]:
+        """Sorts the best trial first and those without a score last."""
+        if self.best is None:
+            return (True, 0.0)
+        return (False, self.best if self.goal == "min" else -self.best)
+
+    def add(self, record: journal.Record) -> None:
+        """Takes one journal record in, of this trial or of the driver about it."""
+        match record["kind"]:
+            case "start":
+                self.starts.append(record)
+                self.state = "running"
+            case "epoch" if record["epoch"] > self.epoch:
+                # An epoch done again after a crash is the same epoch: the first record stands.
+                self.points.append(Point(record["epoch"], record["time_ms"], record["values"]))
+                self._take(record["epoch"], record["values"].get(self.objective, math.nan))
+            case "end":
+                self.state, self.verdict = record["state"], record["verdict"]
+                self.reason = record["reason"]
+            case "stop":
+                self.state, self.reason = "stopped", record["reason"]
+                self.verdict = self.verdict or "healthy"
+
+    def _take(self, epoch: int, value: float) -> None:
+        if not math.isfinite(value):
+            return
+        sign = 1 if self.goal == "min" else -1
+        if self.best is None or sign * value < sign * self.best:
+            self.best, self.best_epoch = value, epoch
+
+
+@dataclass
+class Results:
+    """All trials of a sweep, in the order planned.
+
+    Args:
+        state: `planned`, `running`, `finished`, `interrupted` or `failed`.
+        began_ms: When the sweep first ran, in milliseconds since 1970.
+    """
+
+    folder: Path
+    plan: Plan
+    trials: dict[str, TrialResult]
+    state: str = "planned"
+    began_ms: int | None = None
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """The state of a sweep, from its plan and its journal alone."""
+        plan = Plan.read(folder)
+        trials = {t.uid: TrialResult(t, plan.objective, plan.goal) for t in plan.trials}
+        results = cls(folder, plan, trials)
+        results.refresh()
+        return results
+
+    def refresh(self) -> None:
+        """Takes in what has been journalled since the last look; cheap when nothing has."""
+        for writer in (*journal.writers(self.folder), journal.DRIVER):
+            path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
+            records, self._offsets[writer] = journal.read_from(path, self._offsets.get(writer, 0))
+            for record in records:
+                if record["kind"] == "sweep":
+                    self.state = record["state"]
+                    self.began_ms = self.began_ms or record["time_ms"]
+                elif record["trial"] in self.trials:
+                    self.trials[record["trial"]].add(record)
+        if self.state != "running":
+            for result in self.trials.values():
+                if result.state == "running":
+                    result.state = "interrupted"
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all trials ended well, 4 where some failed, 130 where trials are left."""
+        if any(not r.ended for r in self.trials.values()):
+            return 130
+        return 4 if any(r.state == "failed" for r in self.trials.values()) else 0
+
+    @property
+    def leaderboard(self) -> list[tuple[str, list[TrialResult]]]:
+        """Arms with their trials, best first; arms by their best trial."""
+        arms: dict[str, list[TrialResult]] = {}
+        for result in self.trials.values():
+            arms.setdefault(result.trial.arm, []).append(result)
+        ranked = [(arm, sorted(rs, key=lambda r: r.rank_key)) for arm, rs in arms.items()]
+        return sorted(ranked, key=lambda pair: pair[1][0].rank_key)
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best trial of all, or None where nothing has a score."""
+        first = min(self.trials.values(), key=lambda r: r.rank_key)
+        return None if first.best is None else first
+
+    @property
+    def epochs_done(self) -> int:
+        return sum(r.epoch for r in self.trials.values())
+
+    @property
+    def epochs_planned(self) -> int:
+        """What a run without early stopping would train."""
+        return sum(r.trial.epochs for r in self.trials.values())
+
+    def write_csv(self) -> Path:
+        """Writes `results.csv`, a row a trial, beside the journal."""
+        keys = sorted({k for r in self.trials.values() for k in r.trial.varied})
+        rows: list[list[object]] = [
+            ["trial", "arm", "draw", "seed", *keys, "state", "verdict", "epochs",
+             f"best_{self.plan.objective}", "best_epoch", "reason"]
+        ]
+        for r in self.trials.values():
+            t = r.trial
+            varied = [t.varied.get(k, "") for k in keys]
+            rows.append([t.uid, t.arm, t.draw, t.seed, *varied, r.state, r.verdict, r.epoch,
+                         "" if r.best is None else r.best, r.best_epoch or "", r.reason])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_safe(c) for c in row] for row in rows)
+        path = self.folder / "results.csv"
+        write_atomically(path, text.getvalue().encode())
+        return path
+
+
+def _safe(cell: object) -> object:
+    """A text that a spreadsheet would run as a formula, quoted."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + cell
+    return cell

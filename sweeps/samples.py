@@ -1,0 +1,65 @@
+"""Pictures from a trained trial."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gancore.files import write_atomically
+from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.results import Results
+from sweeps.trial import GRID_SCALE, trial_folder
+
+
+def write_samples(
+    place: Path, uid: str | None, *, count: int, seed: int, out: Path | None
+) -> Path:
+    """Writes a grid of pictures that the best checkpoint of a trial generates.
+
+    Args:
+        uid: The trial; None takes the best of the sweep.
+        out: The PNG file; None writes beside the trial's other samples.
+
+    Raises:
+        UserError: No such trial, or it has no checkpoint yet.
+        EnvironmentTrouble: The checkpoint is damaged.
+    """
+    path = best_checkpoint(place, uid)
+    import torch
+
+    from gancore import seeds
+    from gancore.data import to_uint8
+    from gancore.training import DamagedCheckpoint, grid, load_generator
+
+    try:
+        generator = load_generator(path)
+    except DamagedCheckpoint as damaged:
+        raise EnvironmentTrouble(str(damaged)) from None
+    latents = torch.randn(count, generator.latent, generator=seeds.stream(seed, "sample"))
+    with torch.inference_mode():
+        pictures = torch.cat([to_uint8(generator(part)) for part in latents.split(250)])
+    folder = path.parent.parent / "samples"
+    out = out or folder / f"{path.stem}-seed{seed}-{count}.png"
+    write_atomically(out, grid.png(grid.tile(pictures), GRID_SCALE))
+    return out
+
+
+def best_checkpoint(place: Path, uid: str | None) -> Path:
+    """The checkpoint of a trial's best epoch; of the best trial where none is named.
+
+    Raises:
+        UserError: No such trial, or it has no checkpoint yet.
+    """
+    results = Results.read(place)
+    if uid is None:
+        if results.best is None:
+            raise UserError(f"no trial of {place.name!r} has a score yet")
+        uid = results.best.trial.uid
+    if uid not in results.trials:
+        raise UserError(f"no trial {uid!r} in {place.name!r} (see `gansweep show {place.name}`)")
+    folder = trial_folder(place, uid)
+    try:
+        best = json.loads((folder / "best.json").read_text())
+    except FileNotFoundError:
+        raise UserError(f"trial {uid!r} has no checkpoint yet") from None
+    return folder / "checkpoints" / str(best["checkpoint"])

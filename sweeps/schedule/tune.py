@@ -1,0 +1,40 @@
+"""Ray Tune's view of our rule: a scheduler through its public interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from sweeps.schedule.asha import Decision
+
+Judge = Callable[[str, int, float], Decision]
+"""(trial uid, epoch, score) -> decision."""
+
+OnStop = Callable[[str, int, str], None]
+"""(trial uid, epoch, reason): called before Tune hears of the stop."""
+
+
+class RuleScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types.
+    """Starts trials in the order planned and ends those that the rule ends.
+
+    A trial that has diverged says so in its report and ends without being shown to the rule, so
+    that it moves nobody's cut-off.
+    """
+
+    def __init__(self, judge: Judge, on_stop: OnStop) -> None:
+        super().__init__()
+        self._judge = judge
+        self._on_stop = on_stop
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        if result.get("ended"):
+            return str(TrialScheduler.STOP)
+        uid, epoch = result["uid"], result["epoch"]
+        decision = self._judge(uid, epoch, result["score"])
+        if not decision.stop:
+            return str(TrialScheduler.CONTINUE)
+        self._on_stop(uid, epoch, decision.reason)
+        return str(TrialScheduler.STOP)

@@ -1,0 +1,348 @@
+"""The sweep file as a type: what it may say, checked to its last trial before anything starts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from gancore import schema
+from gancore.catalogue import Catalogue
+from gancore.config import COMPONENTS, Evaluation, RunConfig, options_of
+from gancore.schema import Count, NonNegative, Positive, Refused, Whole, show, unknown
+from sweeps import plugins
+from sweeps.check import RunCheck
+from sweeps.dimensions import SECTIONS, DimensionReader
+from sweeps.folder import NAME
+from sweeps.paths import WHY_NOT, Paths
+from sweeps.space import MAX_TRIALS, Range, Search, Space
+from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, read_yaml
+
+ENOUGH = 500
+"""Points that are looked at when there are too many to run anyway."""
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Which trials end early: ASHA (Li et al. 2020, arXiv:1810.05934), or none.
+
+    Args:
+        grace: Epochs that every trial is given before it is first judged.
+        eta: Of `eta` trials at a rung, one goes on.
+        within: Whether a trial competes with those of its own arm, or of the whole sweep.
+    """
+
+    name: Literal["asha", "none"] = "asha"
+    grace: Count = 1
+    eta: Annotated[int, schema.Range(low=2)] = 3
+    within: Literal["arm", "sweep"] = "arm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial is given, and how many run at a time.
+
+    Args:
+        gpu: May be a share of one, such as 0.25.
+        memory_gb: Main memory that is set aside; None sets nothing aside.
+        concurrent: None runs as many as there is room for.
+        retries: How often a trial is started again after its worker died.
+    """
+
+    cpu: Positive = 1
+    gpu: NonNegative = 0
+    memory_gb: Positive | None = None
+    concurrent: Count | None = None
+    retries: Whole = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSpec:
+    """One question: what is asked, what is tuned for each answer, and by what means.
+
+    Made by `load` or `SweepSpec.of`, which check it; every run that it plans can start.
+
+    Args:
+        base: What all runs share: a part of a `RunConfig`, as nested mappings.
+        space: The scientific and the nuisance dimensions.
+        objective: How every run is scored.
+        plugins: Modules of the user's that register components.
+        text: What `of` or `load` read; a sweep's folder keeps it.
+        folder: Where plug-ins are looked for first.
+    """
+
+    name: str
+    base: Mapping[str, Any]
+    space: Space
+    search: Search
+    schedule: Schedule
+    objective: Evaluation
+    resources: Resources
+    plugins: tuple[str, ...]
+    text: str = field(default="", compare=False, repr=False)
+    folder: Path = field(default=Path(), compare=False)
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any]) -> SweepSpec:
+        """A sweep from Python: the same keys as in a file, and a `name` must be among them.
+
+        Raises:
+            SpecError: With every problem that the mapping has.
+        """
+        # JSON is YAML: the text is a sweep file, and tuples and odd keys become what they would.
+        try:
+            text = json.dumps(mapping, indent=2, ensure_ascii=False)
+        except (TypeError, ValueError) as error:
+            raise SpecError([Problem(0, "", f"not plain data: {error}")]) from None
+        return _Reader(Document(text=text, value=json.loads(text)), Path(), None).spec()
+
+    def catalogue(self) -> Catalogue:
+        """All components, the plug-ins' among them."""
+        return Catalogue.read(plugin_files(self))
+
+    def plugin_roots(self) -> list[Path]:
+        """What to copy for the plug-ins to be importable elsewhere: files and package folders."""
+        return list(dict.fromkeys(plugins.root_of(name, self.folder) for name in self.plugins))
+
+    def config(self, varied: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+        """The `RunConfig` of a point, as nested mappings with every default written out."""
+        return overlay(fixed_part(self.base, self.objective), varied, seed)
+
+
+def load(path: Path) -> SweepSpec:
+    """A sweep file, checked down to each of its trials.
+
+    Raises:
+        SpecError: With every problem that the file has, each with its line.
+    """
+    path = Path(path)
+    return _Reader(read_yaml(path), path.parent, path.stem).spec()
+
+
+def plugin_files(spec: SweepSpec) -> list[Path]:
+    """The source files of a sweep's plug-ins."""
+    return [file for name in spec.plugins for file in plugins.find(name, spec.folder)]
+
+
+class _Reader:
+    """Reads a document section by section and notes every problem on the way."""
+
+    def __init__(self, document: Document, folder: Path, stem: str | None) -> None:
+        self.document = document
+        self.folder = folder
+        self.stem = stem
+        self.value: dict[str, Any] = document.value
+        self.problems = Problems(document)
+        own = [f.name for f in fields(SweepSpec) if f.name not in ("space", "text", "folder")]
+        self.keys = [*own, *SECTIONS]
+
+    def spec(self) -> SweepSpec:
+        for key in self.value:
+            if key not in self.keys:
+                self.problems.add((key,), key, unknown("key", key, self.keys))
+        modules = self.plugins()
+        catalogue = self.catalogue(modules)
+        base, objective = self.base(), self.section("objective", Evaluation)
+        search, schedule = self.section("search", Search), self.section("schedule", Schedule)
+        resources = self.section("resources", Resources)
+        run = fixed_part(base, objective)
+        space = self.space(run, search, catalogue)
+        self.check_conflicts(run, space, schedule, resources)
+        name = self.name()
+        self.problems.refuse()
+        return SweepSpec(
+            name=name,
+            base=base,
+            space=space,
+            search=search,
+            schedule=schedule,
+            objective=objective,
+            resources=resources,
+            plugins=modules,
+            text=self.document.text,
+            folder=self.folder,
+        )
+
+    def name(self) -> str:
+        """The sweep's name, which will be a folder's."""
+        name = self.value.get("name", self.stem)
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            origin = "" if "name" in self.value or name is None else ", from the file's name"
+            self.problems.add(
+                ("name",),
+                "name",
+                "expected letters, digits, `.`, `_` and `-`, at most 100, with no leading `.` or "
+                f"`-`, got {show(name)}{origin}",
+            )
+            return "unnamed"
+        return name
+
+    def plugins(self) -> tuple[str, ...]:
+        given = self.value.get("plugins", [])
+        if not isinstance(given, list):
+            self.problems.add(("plugins",), "plugins", f"expected a list, got {show(given)}")
+            return ()
+        found = []
+        for i, module in enumerate(given):
+            if not isinstance(module, str) or not module.replace(".", "_").isidentifier():
+                message = f"expected the name of a module, got {show(module)}"
+                self.problems.add(("plugins", i), "plugins", message)
+                continue
+            try:
+                plugins.find(module, self.folder)
+                found.append(module)
+            except Refused as refused:
+                self.problems.add(("plugins", i), "plugins", str(refused))
+        return tuple(found)
+
+    def catalogue(self, modules: tuple[str, ...]) -> Catalogue:
+        own = Catalogue.read()
+        if not modules:
+            return own
+        files = [file for module in modules for file in plugins.find(module, self.folder)]
+        merged = Catalogue.read(files)
+        for message in plugins.taken(own, merged):
+            self.problems.add(("plugins",), "plugins", message)
+        return merged
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        given = self.value.get(key, {})
+        if not isinstance(given, dict):
+            self.problems.add((key,), key, f"expected a mapping, got {show(given)}")
+            return {}
+        return given
+
+    def section(self, key: str, kind: type[Section]) -> Section:
+        """A section of plain options; what is wrong is noted and left at its default."""
+        if key == "schedule" and isinstance(self.value.get(key), str):
+            self.value[key] = {"name": self.value[key]}  # `schedule: none`
+        known = options_of(kind)
+        values = {}
+        for name, value in self.mapping(key).items():
+            where, dotted = (key, name), f"{key}.{name}"
+            if name not in known:
+                self.problems.add(where, dotted, unknown("key", name, known))
+                continue
+            try:
+                values[name] = known[name].parse(value)
+            except Refused as refused:
+                self.problems.add(where, dotted, str(refused))
+        return kind(**values)
+
+    def base(self) -> dict[str, Any]:
+        """What all runs share, without what may not be set there."""
+        given = self.mapping("base")
+        for key in WHY_NOT.keys() & given.keys():
+            self.problems.add(("base", key), key, f"does not belong in base: {WHY_NOT[key]}")
+        return {key: value for key, value in given.items() if key not in WHY_NOT}
+
+    def space(self, run: Mapping[str, Any], search: Search, catalogue: Catalogue) -> Space:
+        """The search space, once every planned run has been checked."""
+        sections = {name: self.mapping(name) for name in SECTIONS}
+        if not any(sections.values()) and not self.problems.found:
+            self.problems.add((), "", "nothing is varied: name values under scientific or nuisance")
+        others = [given for key, given in self.value.items() if key not in self.keys]
+        paths = Paths.of(run, sections, others, catalogue)
+        reader = DimensionReader(self.problems, paths, paths.decided(run))
+        space = reader.space(sections)
+        self.check_points(space, search)
+        RunCheck(
+            space=space,
+            search=search,
+            config=partial(overlay, run),
+            catalogue=catalogue,
+            paths=paths,
+            broken=reader.broken,
+            problems=self.problems,
+        ).run(MAX_TRIALS if self.fits(space, search) else ENOUGH)
+        return space
+
+    def check_points(self, space: Space, search: Search) -> None:
+        """A range needs `points` in a grid search, and has no use for them in another."""
+        for dimension in space.nuisance:
+            values, where = dimension.values, dimension.where
+            if not isinstance(values, Range):
+                continue
+            if search.method == "grid" and values.points is None:
+                message = "grid search needs to know how many values: add `points: 5`"
+                self.problems.add(where, dimension.path, message)
+            if search.method == "random" and values.points is not None:
+                message = "points is for `search: {method: grid}`; a random search draws"
+                self.problems.add((*where[:-1], "points"), dimension.path, message)
+
+    def fits(self, space: Space, search: Search) -> bool:
+        """Whether the sweep is small enough, counted before it is unfolded."""
+        size = space.size(search)
+        count = f"{size:,}"
+        if size > MAX_TRIALS and any(d.when for d in (*space.scientific, *space.nuisance)):
+            # The bound counts what `when` rules out; go and see, but not beyond the limit.
+            size = sum(1 for _ in islice(space.points(search), MAX_TRIALS + 1))
+            count = f"more than {MAX_TRIALS:,}"
+        if size <= MAX_TRIALS:
+            return True
+        arms = math.prod(len(d.values.grid) for d in space.scientific)
+        each: Where = ("nuisance",) if search.method == "grid" else ("search", "trials_each")
+        where = ("scientific",) if arms > MAX_TRIALS else each
+        message = f"{count} trials; the limit is {MAX_TRIALS:,}"
+        self.problems.add(where, ".".join(map(str, where)), message)
+        return False
+
+    def check_conflicts(
+        self, run: Mapping[str, Any], space: Space, schedule: Schedule, resources: Resources
+    ) -> None:
+        """What is wrong though each value is right by itself."""
+        search = self.mapping("search")
+        if search.get("method") == "grid" and "trials_each" in search:
+            method = self.at("search", "method")
+            message = f"a grid search{method} tries every point once: leave this out"
+            self.problems.add(("search", "trials_each"), "search.trials_each", message)
+        if schedule.name == "none":
+            for key in self.mapping("schedule").keys() - {"name"}:
+                message = (
+                    f"has no use with schedule none{self.at('schedule', 'name')}: leave it out"
+                )
+                self.problems.add(("schedule", key), f"schedule.{key}", message)
+        varied = [d for d in (*space.scientific, *space.nuisance) if d.path == "epochs"]
+        lengths = varied[0].values.corners if varied else [run["epochs"]]
+        most = max((n for n in lengths if isinstance(n, int)), default=schedule.grace)
+        if schedule.name == "asha" and 1 <= most < schedule.grace:
+            line = self.at(*varied[0].where) if varied else self.at("base", "epochs")
+            message = f"{schedule.grace} is more than the {most} epochs of a run{line}"
+            self.problems.add(("schedule", "grace"), "schedule.grace", message)
+        if resources.gpu > 1 and resources.gpu % 1:
+            message = f"more than one GPU must be a whole number of them, got {resources.gpu:g}"
+            self.problems.add(("resources", "gpu"), "resources.gpu", message)
+
+    def at(self, *where: str | int) -> str:
+        """` (line 7)` where a value has a line of its own."""
+        line = self.document.lines.get(where)
+        return f" (line {line})" if line else ""
+
+
+def fixed_part(base: Mapping[str, Any], objective: Evaluation) -> dict[str, Any]:
+    """What `base` and `objective` make of a run, with every default written out."""
+    run = RunConfig().as_mapping()
+    for key, value in base.items():
+        if key in COMPONENTS and isinstance(value, str):
+            value = {"name": value}
+        merge = isinstance(value, Mapping) and isinstance(run.get(key), dict)
+        run[key] = {**run[key], **value} if merge else value
+    return {**run, "evaluation": asdict(objective)}
+
+
+def overlay(run: Mapping[str, Any], varied: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+    """A run with some of its values changed, by dotted path."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in run.items()}
+    for path, value in varied.items():
+        section, _, last = path.rpartition(".")
+        target = config[section] if section else config
+        if isinstance(target, dict):  # else `base` has something else there, which is refused
+            target[last] = value
+    return {**config, "seed": seed}

@@ -1,0 +1,264 @@
+"""Runs a sweep: plan to trials, trials to Ray Tune, journal to results."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, ContextManager, Protocol
+
+from gancore.files import write_atomically
+from sweeps import cluster, folder, journal, tracking
+from sweeps.errors import EnvironmentTrouble
+from sweeps.journal import Journal
+from sweeps.plan import Plan, make_plan
+from sweeps.results import ENDED, Results
+from sweeps.schedule.asha import Asha, Decision
+from sweeps.spec import SweepSpec, load
+from sweeps.version import code_version
+
+DRAIN_SECONDS = 60
+"""How long a finished sweep waits for MLflow; what is left then is sent by `gansweep sync`."""
+
+
+class Watch(Protocol):
+    """Shows a sweep while it runs: a context that is entered with the results it follows."""
+
+    def __call__(self, results: Results, /) -> ContextManager[object]: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how to run a sweep; what to run stands in its file alone.
+
+    Args:
+        storage: Folder of all sweeps. On a cluster, one that every node sees.
+        address: Of a running Ray cluster; None starts Ray on this machine.
+        tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
+        verbose: Lets Ray and Tune speak.
+        watch: Shows progress; None shows nothing.
+    """
+
+    storage: Path = Path("runs")
+    address: str | None = None
+    tracking_uri: str | None = None
+    verbose: bool = False
+    watch: Watch | None = None
+
+
+def run(
+    source: str | Path | Mapping[str, Any] | SweepSpec,
+    options: Options | None = None,
+    *,
+    name: str | None = None,
+) -> Results:
+    """Runs a sweep from its file, its mapping or its specification, to the end.
+
+    Args:
+        name: Of the sweep; None takes the file's `name`, or its file name.
+
+    Returns:
+        The results; `Results.state` is `interrupted` after Ctrl-C, and `resume` goes on.
+
+    Raises:
+        UserError: The file is wrong, with every problem in it.
+        Busy: The name is in use.
+        EnvironmentTrouble: Ray or the storage cannot be used.
+    """
+    options = options or Options()
+    spec = load_spec(source)
+    plan = make_plan(spec)
+    place = folder.create(options.storage.resolve(), name or plan.name)
+    write_atomically(place / "sweep.yaml", spec.text.encode())
+    _copy_plugins(spec, place)
+    plan.write(place)
+    return _execute(place, options)
+
+
+def resume(place: Path, options: Options | None = None) -> Results:
+    """Goes on with a sweep: trials that ended stay as they are, others go on from their newest
+    checkpoint, and the scheduler's rungs are rebuilt from the journal.
+
+    Raises:
+        Busy: The sweep is running.
+    """
+    results = Results.read(place)
+    if all(r.ended for r in results.trials.values()):
+        return results
+    return _execute(place, options or Options())
+
+
+def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
+    """A checked specification from any of its forms."""
+    if isinstance(source, SweepSpec):
+        return source
+    return SweepSpec.of(source) if isinstance(source, Mapping) else load(Path(source))
+
+
+def _execute(place: Path, options: Options) -> Results:
+    place = place.resolve()  # Workers have folders of their own.
+    plan = Plan.read(place)
+    with folder.owned(place), Journal(place, journal.DRIVER) as log:
+        results = Results.read(place)
+        rule = Rule(plan, results)
+        todo = [r.trial.uid for r in results.trials.values() if not r.ended]
+        log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
+        uri = options.tracking_uri or tracking.default_uri(place.parent)
+        uploader = tracking.start_uploader(place, uri)
+        state = "failed"
+        try:
+            watch = options.watch(results) if options.watch else nullcontext()
+            with watch, cluster.connected(options.address, verbose=options.verbose):
+                cluster.check_resources(
+                    plan.resources.cpu, plan.resources.gpu, local=options.address is None
+                )
+                errors = _tune(place, plan, todo, rule, log, options.verbose)
+            results.refresh()
+            _journal_deaths(results, errors, log)
+            results.refresh()
+            ended = all(r.ended for r in results.trials.values())
+            state = "finished" if ended else "interrupted"
+        except KeyboardInterrupt:
+            state = "interrupted"
+        finally:
+            log.append("sweep", state=state)
+            results.refresh()
+            results.write_csv()
+            tracking.wait(uploader, DRAIN_SECONDS)
+    return results
+
+
+class Rule:
+    """The plan's schedule as Tune's scheduler asks for it; rebuilt from what is journalled."""
+
+    def __init__(self, plan: Plan, results: Results) -> None:
+        self._groups = {
+            t.uid: t.arm if plan.schedule.within == "arm" else "" for t in plan.trials
+        }
+        self._asha: Asha | None = None
+        if plan.schedule.name == "asha":
+            self._asha = Asha(
+                grace=plan.schedule.grace,
+                eta=plan.schedule.eta,
+                last=plan.epochs,
+                goal=plan.goal,
+            )
+        points = [(p, uid) for uid, r in results.trials.items() for p in r.points]
+        for point, uid in sorted(points, key=lambda pair: pair[0].time_ms):
+            self.judge(uid, point.epoch, point.values[plan.objective])
+
+    def judge(self, uid: str, epoch: int, score: float) -> Decision:
+        if self._asha is None:
+            return Decision(stop=False)
+        return self._asha.judge(uid, self._groups[uid], epoch, score)
+
+
+def _tune(
+    place: Path, plan: Plan, todo: list[str], rule: Rule, log: Journal, verbose: bool
+) -> dict[str, str]:
+    """Hands the trials to Ray Tune; returns what Tune says of those whose workers died."""
+    from ray import tune
+
+    from sweeps.schedule.tune import RuleScheduler
+
+    cluster.survive_out_of_memory()
+
+    def on_stop(uid: str, epoch: int, reason: str) -> None:
+        log.append("stop", trial=uid, epoch=epoch, reason=reason)
+
+    resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
+    if plan.resources.memory_gb:
+        resources["memory"] = plan.resources.memory_gb * 1e9
+    trainable = tune.with_parameters(train_on_worker, sweep=str(place), plugins=list(plan.plugins))
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, resources),
+        param_space={"uid": tune.grid_search(todo)},
+        tune_config=tune.TuneConfig(
+            scheduler=RuleScheduler(rule.judge, on_stop),
+            reuse_actors=True,
+            max_concurrent_trials=plan.resources.concurrent,
+            trial_name_creator=_uid,
+            trial_dirname_creator=_uid,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(place),
+            failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
+            verbose=1 if verbose else 0,
+        ),
+    )
+    with _terminated_as_interrupted():
+        grid = tuner.fit()
+    return {result.config["uid"]: str(result.error) for result in grid if result.error}
+
+
+def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -> None:
+    """What runs on a Ray worker: a trial, each epoch of which is reported to Tune."""
+    import ray
+    from ray import tune
+
+    from sweeps.trial import prepare_process, run_trial
+
+    place = Path(sweep)
+    if not (place / "plan.json").is_file():
+        raise EnvironmentTrouble(
+            f"node {os.uname().nodename} does not see {place}: give --storage a shared folder"
+        )
+    prepare_process(plugins, place / "plugins")
+    # `cuda.is_available` would also answer for a GPU that belongs to another trial.
+    device = "cuda" if ray.get_gpu_ids() else "cpu"
+    node = ray.get_runtime_context().get_node_id()
+    plan = Plan.read(place)
+    for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
+        tune.report(vars(progress))
+
+
+def _uid(trial: Any) -> str:
+    return str(trial.config["uid"])
+
+
+def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -> None:
+    """A worker that died for good could not say so itself."""
+    for uid, error in errors.items():
+        result = results.trials[uid]
+        if not result.ended:
+            lines = [line for line in error.strip().splitlines() if line.strip()]
+            reason = lines[-1] if lines else "the worker died"
+            log.append(
+                "end", trial=uid, epoch=result.epoch, state="failed", verdict="failed",
+                reason=reason,
+            )
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM (a scheduler's notice, `docker stop`) ends a sweep as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hand_on(_number: int, _frame: FrameType | None) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _copy_plugins(spec: SweepSpec, place: Path) -> None:
+    """The user's modules travel with the sweep: every worker, and every later day, sees them."""
+    for path in spec.plugin_roots():
+        target = place / "plugins" / path.name
+        target.parent.mkdir(exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(path, target)

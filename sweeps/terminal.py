@@ -1,0 +1,227 @@
+"""What a person sees: the live table, the plain lines, the leaderboard."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.results import ENDED, Results, TrialResult
+
+STYLE = {
+    "waiting": "dim",
+    "running": "cyan",
+    "completed": "green",
+    "stopped": "yellow",
+    "diverged": "red",
+    "failed": "bold red",
+    "interrupted": "magenta",
+}
+_QUIET_SECONDS = 15
+"""Between two lines of progress where there is no terminal."""
+
+
+class Follower:
+    """Follows a sweep's journal from a thread of its own, so that nothing waits for a screen.
+
+    On a terminal it keeps a live table; elsewhere it prints a line when a trial ends, and one of
+    progress now and then.
+    """
+
+    def __init__(self, results: Results, console: Console) -> None:
+        self.results = results
+        self.console = console
+        self._done = threading.Event()
+        self._told: set[str] = set()
+        self._quiet_since = time.monotonic()
+        self._began = time.monotonic()
+        self._epochs_before = results.epochs_done
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> Follower:
+        self._told = {r.trial.uid for r in self.results.trials.values() if r.ended}
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        if not self.console.is_terminal:
+            while not self._done.wait(0.5):
+                self._tell()
+            self._tell()
+            return
+        with Live(console=self.console, auto_refresh=False, transient=True) as live:
+            while not self._done.wait(0.25):
+                self.results.refresh()
+                live.update(self._screen(), refresh=True)
+
+    def _tell(self) -> None:
+        self.results.refresh()
+        for uid, result in self.results.trials.items():
+            if result.ended and uid not in self._told:
+                self._told.add(uid)
+                self._line(f"{uid}  {_score(result)}  {result.state}: {result.reason}")
+        if time.monotonic() - self._quiet_since > _QUIET_SECONDS:
+            self._line(self._headline().plain)
+
+    def _line(self, text: str) -> None:
+        self._quiet_since = time.monotonic()
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def _screen(self) -> RenderableType:
+        results = self.results
+        shown = _worth_showing(results, max(4, self.console.height - 8))
+        settled, _ = self._settled()
+        bar = ProgressBar(total=results.epochs_planned, completed=settled, width=None)
+        return Group(self._headline(), bar, trial_table(results, shown))
+
+    def _headline(self) -> Text:
+        results = self.results
+        states = [r.state for r in results.trials.values()]
+        ended = sum(s in ENDED for s in states)
+        text = Text()
+        text.append(results.plan.name, style="bold")
+        text.append(f"  {ended}/{len(states)} trials  {results.epochs_done} epochs trained")
+        if best := results.best:
+            text.append(f"  best {results.plan.objective} {best.best:.4g} ({best.trial.uid})")
+        elapsed = time.monotonic() - self._began
+        settled, fresh = self._settled()
+        left = results.epochs_planned - settled
+        text.append(f"  {_clock(elapsed)}")
+        if fresh and left:
+            text.append(f"  about {_clock(elapsed / fresh * left)} left")
+        elif "running" not in states and not ended:
+            text.append("  starting Ray ...")
+        return text
+
+    def _settled(self) -> tuple[int, int]:
+        """Epochs that need no more work, trained or saved, and those since this process began."""
+        settled = sum(
+            r.trial.epochs if r.ended else r.epoch for r in self.results.trials.values()
+        )
+        return settled, settled - self._epochs_before
+
+
+def trial_table(results: Results, shown: list[TrialResult]) -> Table:
+    """Trials with epoch, score and state."""
+    objective = results.plan.objective
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("trial", no_wrap=True)
+    table.add_column("epoch", justify="right", no_wrap=True)
+    table.add_column(objective, justify="right", no_wrap=True)
+    table.add_column("best", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("", overflow="ellipsis", no_wrap=True, style="dim")
+    for r in shown:
+        last = r.points[-1].values.get(objective) if r.points else None
+        table.add_row(
+            r.trial.uid,
+            f"{r.epoch}/{r.trial.epochs}",
+            "" if last is None else f"{last:.4g}",
+            _score(r),
+            Text(r.state, style=STYLE[r.state]),
+            Text(r.reason if r.ended and r.state != "completed" else ""),
+        )
+    return table
+
+
+def leaderboard(results: Results) -> Table:
+    """Arms by their best trial: score, where it was reached, and what became of the others."""
+    plan = results.plan
+    varied = sorted({k for t in plan.trials for k in t.varied if k not in plan.scientific})
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", justify="right")
+    table.add_column("arm", no_wrap=True)
+    table.add_column(f"best {plan.objective}", justify="right", no_wrap=True)
+    table.add_column("at epoch", justify="right", no_wrap=True)
+    table.add_column("trials", no_wrap=True)
+    for key in varied:
+        table.add_column(key, justify="right", overflow="fold")
+    for place, (arm, trials) in enumerate(results.leaderboard, start=1):
+        best = trials[0]
+        values = [best.trial.varied.get(k, "") for k in varied]
+        table.add_row(
+            str(place) if best.best is not None else "-",
+            arm,
+            _score(best) or "none",
+            str(best.best_epoch or ""),
+            _counts(trials),
+            *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values),
+        )
+    return table
+
+
+def print_end(results: Results, console: Console, storage_option: str) -> None:
+    """The leaderboard, what early stopping saved, and where to look further."""
+    name = results.folder.name
+    done, planned = results.epochs_done, results.epochs_planned
+    console.print()
+    console.print(leaderboard(results))
+    console.print()
+    if results.state == "finished":
+        saved = planned - done
+        console.print(
+            f"{done} of {planned} epochs trained: early stopping saved {saved} "
+            f"({saved / planned:.0%})",
+            highlight=False,
+        )
+        failed = [r for r in results.trials.values() if r.state == "failed"]
+        for r in failed[:3]:
+            console.print(f"failed: {r.trial.uid}: {r.reason}", style="red", markup=False)
+        if len(failed) > 3:
+            console.print(f"... and {len(failed) - 3} more failed trials", style="red")
+    else:
+        console.print(f"Interrupted after {done} of {planned} epochs; nothing reported is lost.")
+        _command(console, f"gansweep resume {name}{storage_option}", "goes on")
+    _command(console, f"gansweep ui{storage_option}", "curves, sample grids and models in MLflow")
+    _command(console, f"gansweep show {name}{storage_option}", "this table again, with every trial")
+
+
+def following(console: Console) -> Callable[[Results], Follower]:
+    """A way to watch a sweep on this console, for `Options.watch`."""
+    return lambda results: Follower(results, console)
+
+
+def _command(console: Console, command: str, purpose: str) -> None:
+    console.print(Text(f"  {command:<36}", style="bold").append(purpose, style="not bold dim"))
+
+
+def _worth_showing(results: Results, rows: int) -> list[TrialResult]:
+    """Running trials first, then the best of the others, as many as fit."""
+    trials = [r for r in results.trials.values() if r.state != "waiting"]
+    running = [r for r in trials if r.state == "running"]
+    others = sorted((r for r in trials if r.state != "running"), key=lambda r: r.rank_key)
+    return (running + others)[:rows]
+
+
+def _score(result: TrialResult) -> str:
+    return "" if result.best is None else f"{result.best:.4g}"
+
+
+def _counts(trials: list[TrialResult]) -> Text:
+    text = Text()
+    for state in ENDED + ("running", "waiting", "interrupted"):
+        if count := sum(r.state == state for r in trials):
+            text.append(("  " if text else "") + f"{count} {state}", style=STYLE[state])
+    return text
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

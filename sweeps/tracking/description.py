@@ -1,0 +1,237 @@
+"""What MLflow is told of a sweep and of a trial: names, parameters, tags, status, notes."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gancore.config import flatten
+from sweeps import journal
+from sweeps.plan import Plan
+from sweeps.results import Point, Results, TrialResult
+
+SWEEP_ID = "gansweep.sweep_id"
+KIND = "gansweep.kind"
+TRIAL = "gansweep.trial"
+
+STATUS = {
+    "completed": "FINISHED",
+    "stopped": "FINISHED",
+    # Divergence is an answer of the trial, not an accident of the machine: see its verdict.
+    "diverged": "FINISHED",
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+"""MLflow's status for the states in which a trial or a sweep ends; RUNNING for the others."""
+
+_LONGEST = 5000
+"""Characters of a tag or parameter: under the limits of every MLflow store."""
+
+
+class Value(NamedTuple):
+    """One point of a metric, in the order of MLflow's own `Metric`."""
+
+    key: str
+    value: float
+    time_ms: int
+    step: int
+
+
+def sweep_id(sweep: Path) -> str | None:
+    """What tells a sweep from all others, wherever its folder lies; None before it first ran.
+
+    It is the digest of the first line of the driver's journal, which is written once, at a time
+    and by a process that no other sweep shares, and is never altered.
+    """
+    first = next(iter(journal.read(sweep, journal.DRIVER)), None)
+    if first is None:
+        return None
+    return hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def identity(sweep: str, owner: str) -> dict[str, str]:
+    """The tags by which the run of a trial, or with `journal.DRIVER` of the sweep, is found."""
+    if owner == journal.DRIVER:
+        return {SWEEP_ID: sweep, KIND: "sweep"}
+    return {SWEEP_ID: sweep, KIND: "trial", TRIAL: owner}
+
+
+def trial_params(trial_config: Mapping[str, Any]) -> dict[str, str]:
+    """A run's whole configuration, flat."""
+    return {key: decimal(value)[:_LONGEST] for key, value in flatten(trial_config)}
+
+
+def trial_tags(result: TrialResult, state: str) -> dict[str, str]:
+    """What can be filtered and grouped by; an entry without a value is left out."""
+    trial = result.trial
+    start = result.starts[-1] if result.starts else {}
+    tags = {
+        "gansweep.arm": trial.arm,
+        "gansweep.draw": trial.draw,
+        "gansweep.seed": trial.seed,
+        "gansweep.state": state,
+        "gansweep.verdict": result.verdict,
+        "gansweep.stop_reason": result.reason,
+        f"gansweep.best_{result.objective}": result.best,
+        "gansweep.best_epoch": result.best_epoch,
+        "gansweep.infinite": ", ".join(_infinite(result.points)),
+        "gansweep.attempts": len(result.starts),
+        "gansweep.node": start.get("node"),
+        "gansweep.device": start.get("device"),
+        "gansweep.code_version": start.get("code_version"),
+        "gansweep.versions": json.dumps(start.get("versions", {})),
+        "gansweep.passport": json.dumps(start.get("passport", {})),
+        "gansweep.passport_digest": start.get("passport_digest"),
+        **_source(),
+    }
+    return _texts(tags)
+
+
+def trial_values(points: list[Point]) -> list[Value]:
+    """Every number of some epochs, each at its own time; sent again, it is the same row.
+
+    SQL stores keep NaN but turn an infinity into 1.8e308, which ruins every chart: it is sent as
+    NaN, and the tag `gansweep.infinite` says where it stood.
+    """
+    return [
+        Value(legal(key), value if math.isfinite(value) else math.nan, p.time_ms, p.epoch)
+        for p in points
+        for key, value in p.values.items()
+    ]
+
+
+def sweep_params(plan: Plan) -> dict[str, str]:
+    """The space that was searched, and how."""
+    drawn: dict[str, set[Any]] = {}
+    for trial in plan.trials:
+        for key, value in trial.varied.items():
+            drawn.setdefault(key, set()).add(value)
+    space = {f"space.{key}": _span(values) for key, values in drawn.items()}
+    ways = {"schedule": vars(plan.schedule), "resources": vars(plan.resources)}
+    facts = {
+        "objective": plan.objective,
+        "goal": plan.goal,
+        "scientific": ", ".join(plan.scientific),
+        "arms": len(plan.arms),
+        "trials": len(plan.trials),
+        "epochs": plan.epochs,
+    }
+    return {key: decimal(value)[:_LONGEST] for key, value in (facts | space | _flat(ways)).items()}
+
+
+def sweep_tags(results: Results, state: str) -> dict[str, str]:
+    """How far the sweep is and what leads."""
+    best = results.best
+    counts = Counter(r.state for r in results.trials.values())
+    first = next(iter(journal.read(results.folder, journal.DRIVER)), {})
+    tags = {
+        "gansweep.state": state,
+        "gansweep.trials": ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
+        "gansweep.epochs": f"{results.epochs_done} of {results.epochs_planned}",
+        "gansweep.best_trial": best.trial.uid if best else None,
+        "gansweep.best_arm": best.trial.arm if best else None,
+        f"gansweep.best_{results.plan.objective}": best.best if best else None,
+        "gansweep.code_version": first.get("code_version"),
+        "gansweep.folder": results.folder,
+        "mlflow.note.content": _note(results),
+        **_source(),
+    }
+    return _texts(tags)
+
+
+def best_so_far(results: Results) -> Iterator[Value]:
+    """Each arm's best score over the seconds since the sweep began: what its time has bought."""
+    sign = 1 if results.plan.goal == "min" else -1
+    points = sorted(
+        (point.time_ms, uid, result.trial.arm, sign * point.values.get(result.objective, math.nan))
+        for uid, result in results.trials.items()
+        for point in result.points
+    )
+    best: dict[str, float] = {}
+    for time_ms, _, arm, score in points:
+        if math.isfinite(score) and score < best.get(arm, math.inf):
+            best[arm] = score
+            seconds = (time_ms - (results.began_ms or time_ms)) // 1000
+            yield Value(legal(f"best/{arm}"), sign * score, time_ms, max(0, seconds))
+
+
+def legal(key: str) -> str:
+    """A metric's name with what MLflow refuses replaced: `fid@50k` is `fid_50k`."""
+    return re.sub(r"[^\w\-. :/]", "_", key)[:250]
+
+
+def decimal(value: Any) -> str:
+    """A value as a plain text: `0.00001`, not `1e-05`; the number read back is the same."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        return format(Decimal(repr(value)), "f")
+    return str(value)
+
+
+def _note(results: Results) -> str:
+    """The sweep's description, in Markdown."""
+    plan, name = results.plan, results.folder.name
+    text = (results.folder / "sweep.yaml").read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines()
+    until = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    asked = " ".join(line.lstrip("# ") for line in lines[:until])
+    rows = [
+        f"| {arm} | {'none' if trials[0].best is None else f'{trials[0].best:.4g}'} "
+        f"| {trials[0].best_epoch or ''} | {trials[0].trial.uid} |"
+        for arm, trials in results.leaderboard
+    ]
+    table = [
+        f"| arm | best {plan.objective} | at epoch | trial |",
+        "| --- | --- | --- | --- |",
+        *rows[:20],
+    ]
+    how = (
+        "Each child run is one trial: its parameters are the whole configuration, its step is the "
+        f"epoch, `{plan.objective}` is what trials are ranked by ({plan.goal}imum, best so far). "
+        "`samples` among its images slides through training, from the same latents every epoch. "
+        "The best trial of each arm has its checkpoint and a loadable generator. "
+        f"The terminal's view: `gansweep show {name}`."
+    )
+    parts = [f"**{asked}**" if asked else "", how, "\n".join(table)]
+    parts += ["```yaml\n" + "\n".join(lines[until:])[:2500] + "\n```"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _infinite(points: list[Point]) -> Iterator[str]:
+    for point in points:
+        for key, value in point.values.items():
+            if math.isinf(value):
+                yield f"{key}={value} at epoch {point.epoch}"
+
+
+def _span(values: set[Any]) -> str:
+    """The values of a dimension: all where they are few, else from the least to the greatest."""
+    if len(values) <= 8 or not all(isinstance(v, int | float) for v in values):
+        return ", ".join(sorted(map(decimal, values)))
+    return f"{decimal(min(values))} .. {decimal(max(values))} ({len(values)} values)"
+
+
+def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flatten(mapping) if value is not None}
+
+
+def _source() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "gansweep", "mlflow.source.type": "LOCAL"}
+
+
+def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {k: str(v)[:_LONGEST] for k, v in tags.items() if v is not None and v != ""}

@@ -1,0 +1,72 @@
+"""What a sweep's folder remembers of what MLflow has; MLflow itself is asked where it is silent."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gancore.files import write_json
+
+
+@dataclass
+class Sent:
+    """How much of a trial, or of the sweep as a whole, MLflow has.
+
+    Args:
+        run: MLflow's id of its run.
+        epoch: The last epoch whose numbers and grid have arrived.
+        state: Of the trial, as last told.
+        attempts: Its attempts, as last told.
+    """
+
+    run: str
+    epoch: int = 0
+    state: str = ""
+    attempts: int = 0
+
+
+class Memory:
+    """`tracking.json`: what each tracking store has of a sweep, by the name of trial or driver.
+
+    Losing it costs time, not truth: runs are found again by their tags, and what is sent twice
+    replaces itself.
+
+    Args:
+        store: Address of the store, without secrets.
+    """
+
+    def __init__(self, sweep: Path, store: str) -> None:
+        self.path = sweep / "tracking.json"
+        self.store = store
+        self.runs: dict[str, Sent] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Takes in what is on disk, perhaps from another uploader."""
+        rows = self._read().get(self.store, {})
+        self.runs = {name: Sent(**row) for name, row in rows.items()}
+
+    def save(self) -> None:
+        """Makes what is known durable; call it only while holding `locked`."""
+        stores = self._read()
+        stores[self.store] = {name: asdict(sent) for name, sent in self.runs.items()}
+        write_json(self.path, stores)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other uploaders of this folder out, and starts from what they have left."""
+        with self.path.with_suffix(".lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            self.load()
+            yield
+
+    def _read(self) -> dict[str, dict[str, dict[str, Any]]]:
+        # Written atomically, so what cannot be read was damaged from outside; it is no loss.
+        with suppress(OSError, ValueError):
+            return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        return {}

@@ -1,0 +1,121 @@
+"""MLflow's own pages on what the sweeps wrote, for this machine alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.tracking.address import artifact_folder, database_file, default_uri
+
+HOST = "127.0.0.1"
+READY_SECONDS = 120
+PORTS_TRIED = 20
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Seven queue workers that only MLflow's language-model pages would use.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+
+def serve(storage: Path, port: int) -> None:
+    """Shows the default store of a storage folder until Ctrl-C; says where in one line.
+
+    Args:
+        port: The first one to try.
+
+    Raises:
+        UserError: No sweep has written to the store yet.
+        EnvironmentTrouble: No port is free, or the server ended by itself.
+    """
+    if not database_file(storage).is_file():
+        raise UserError(f"no sweep has written to {database_file(storage)} yet")
+    port = free_port(port)
+    log = storage / "mlflow-ui.log"
+    with log.open("wb") as stream:
+        server = subprocess.Popen(
+            _command(storage, port),
+            env={**os.environ, **SETTINGS},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with suppress(KeyboardInterrupt):
+            _wait_until_ready(server, port, log)
+            print(f"MLflow on {storage}: http://{HOST}:{port}  (Ctrl-C ends it)", flush=True)
+            server.wait()
+            raise EnvironmentTrouble(f"MLflow's server ended by itself; see {log}")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        _end(server)
+
+
+def free_port(first: int) -> int:
+    """The first port from a given one on that nobody listens on.
+
+    Raises:
+        EnvironmentTrouble: They are all taken.
+    """
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            # As the server will: a port that is only waiting out its last connection is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((HOST, port))
+                return port
+    raise EnvironmentTrouble(
+        f"ports {first} to {first + PORTS_TRIED - 1} are in use: choose one with --port"
+    )
+
+
+def _command(storage: Path, port: int) -> list[str]:
+    options = {
+        "--backend-store-uri": default_uri(storage),
+        "--artifacts-destination": artifact_folder(storage).as_uri(),
+        "--host": HOST,
+        "--port": str(port),
+        "--workers": "1",
+    }
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        *(w for pair in options.items() for w in pair),
+    ]
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + READY_SECONDS
+    # Without a proxy that the environment may name: this is a talk with ourselves.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < until and server.poll() is None:
+        with suppress(OSError), opener.open(f"http://{HOST}:{port}/health", timeout=5):
+            return
+        time.sleep(0.2)
+    raise EnvironmentTrouble(f"MLflow's server did not start; see {log}")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ends the server with its workers, which are all in its process group."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, how)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(5)
+            return
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

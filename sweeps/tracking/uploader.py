@@ -1,0 +1,214 @@
+"""Brings MLflow up to what a sweep's journal says, as often as it is asked.
+
+It does not replay events: it compares what the results are with what MLflow has been told, and
+sends the difference. So it may die, lag behind or start over at any point.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sweeps import folder, journal
+from sweeps.results import Results, TrialResult
+from sweeps.tracking import description, images, models
+from sweeps.tracking.address import check_uri, redacted
+from sweeps.tracking.description import SWEEP_ID, TRIAL
+from sweeps.tracking.memory import Memory, Sent
+from sweeps.tracking.store import PARENT, Failure, RunGone, Store, Trouble, failures
+
+FILES = ("sweep.yaml", "plan.json", "results.csv")
+
+
+class Uploader:
+    """Tells one tracking store of one sweep: a parent run, and a child run a trial.
+
+    Args:
+        sweep: The sweep's folder.
+        uri: The tracking store.
+
+    Raises:
+        UserError: The address cannot be a tracking store's.
+    """
+
+    def __init__(self, sweep: Path, uri: str) -> None:
+        check_uri(uri)
+        self.sweep = sweep
+        self.results = Results.read(sweep)
+        self._uri = uri
+        self._store = Store(uri, sweep.parent)
+        self._memory = Memory(sweep, redacted(uri))
+        self._known: dict[str, Any] | None = None
+        self._tags: dict[str, str] = {}
+
+    def over(self) -> bool:
+        """Whether nobody is running the sweep now; its last words may still be unread."""
+        ended = self.results.state not in ("planned", "running")
+        return ended or not folder.is_owned(self.sweep)
+
+    def pass_once(self) -> Trouble | None:
+        """Sends what MLflow lacks; returns what kept it from getting everything."""
+        # Asked first: who wrote the journal has then written all that is read next.
+        over = self.over()
+        self.results.refresh()
+        sweep_id = description.sweep_id(self.sweep)
+        if sweep_id is None:
+            return None
+        try:
+            with failures(self._uri):
+                self._bring_up_to_date(sweep_id, over)
+        except Failure as failure:
+            return failure.trouble
+        except RunGone as gone:
+            self._known = None  # It is looked for, and made anew, in the next pass.
+            return Trouble(str(gone))
+        return None
+
+    def _bring_up_to_date(self, sweep_id: str, over: bool) -> None:
+        state = "interrupted" if over and self.results.state == "running" else self.results.state
+        tags = description.sweep_tags(self.results, state)
+        if self._known is not None and tags == self._tags and not self._behind(over):
+            return
+        with self._memory.locked():
+            self._forget_what_is_gone(sweep_id)
+            parent = self._parent(sweep_id)
+            for result in self._behind(over):
+                self._send_trial(sweep_id, parent.run, result, _state(result, over))
+            self._send_sweep(parent, state, tags)
+            self._memory.save()
+        self._tags = tags
+
+    def _behind(self, over: bool) -> list[TrialResult]:
+        """The trials of which MLflow has not heard the latest."""
+        found = []
+        for uid, result in self.results.trials.items():
+            now = (result.epoch, _state(result, over), len(result.starts))
+            sent = self._memory.runs.get(uid)
+            told = sent and (sent.epoch, sent.state, sent.attempts)
+            if (result.starts or result.ended) and now != told:
+                found.append(result)
+        return found
+
+    def _forget_what_is_gone(self, sweep_id: str) -> None:
+        """At first, and after a run was found missing: only what MLflow really has is known."""
+        if self._known is None:
+            # Should two have been made of one in spite of all, the older is the one to go on with.
+            runs = self._store.find_runs({SWEEP_ID: sweep_id})[::-1]
+            self._known = {run.data.tags.get(TRIAL, journal.DRIVER): run for run in runs}
+            ids = {run.info.run_id for run in runs}
+            kept = self._memory.runs.items()
+            self._memory.runs = {owner: sent for owner, sent in kept if sent.run in ids}
+
+    def _parent(self, sweep_id: str) -> Sent:
+        sent = self._memory.runs.get(journal.DRIVER)
+        if sent is None:
+            self._memory.runs.clear()  # Its children must be told of it, should they be there.
+            params = description.sweep_params(self.results.plan)
+            began = self.results.began_ms or 0
+            sent = self._run(sweep_id, journal.DRIVER, self.sweep.name, began, params)
+            self._send_files(sent.run)
+        return sent
+
+    def _run(
+        self,
+        sweep_id: str,
+        owner: str,
+        name: str,
+        start_ms: int,
+        params: dict[str, str],
+    ) -> Sent:
+        """The run of a trial or of the sweep: the one that is there, or else a new one."""
+        identity = description.identity(sweep_id, owner)
+        run = (self._known or {}).get(owner) or next(iter(self._store.find_runs(identity)), None)
+        if run is None:
+            run = self._store.make_run(name, start_ms, identity)
+        # A parameter never changes in MLflow: one that is there already is let be.
+        self._store.log(
+            run.info.run_id,
+            params={k: v for k, v in params.items() if k not in run.data.params},
+        )
+        sent = self._memory.runs[owner] = Sent(run.info.run_id)
+        self._memory.save()
+        return sent
+
+    def _send_trial(self, sweep_id: str, parent: str, result: TrialResult, state: str) -> None:
+        trial = result.trial
+        records = journal.read(self.sweep, trial.uid)
+        sent = self._memory.runs.get(trial.uid)
+        if sent is None:
+            params = description.trial_params(trial.config)
+            start_ms = records[0]["time_ms"] if records else self.results.began_ms
+            sent = self._run(sweep_id, trial.uid, trial.uid, start_ms or 0, params)
+        points = [p for p in result.points if p.epoch > sent.epoch]
+        self._store.log(
+            sent.run,
+            values=description.trial_values(points),
+            tags={PARENT: parent, **description.trial_tags(result, state)},
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            for point in points:
+                grid = images.grid_of(self._trial_folder(trial.uid), point.epoch)
+                if grid.is_file():
+                    owner = f"{sweep_id}/{trial.uid}"
+                    images.stage(
+                        grid, Path(scratch), owner=owner, epoch=point.epoch, time_ms=point.time_ms
+                    )
+            if any(Path(scratch).iterdir()):
+                self._store.client.log_artifacts(sent.run, scratch, images.FOLDER)
+                self._store.log(sent.run, tags={"mlflow.loggedImages": "True"})
+        if state != sent.state:
+            last_ms = records[-1]["time_ms"] if records else self.results.began_ms
+            self._store.set_state(sent.run, state, last_ms or 0)
+        sent.epoch, sent.state, sent.attempts = result.epoch, state, len(result.starts)
+        self._memory.save()
+
+    def _send_sweep(self, parent: Sent, state: str, tags: dict[str, str]) -> None:
+        values = []
+        if state not in ("planned", "running", parent.state):
+            # Only now: while trials report out of order, the best so far may still change.
+            values = list(description.best_so_far(self.results))
+            self.results.write_csv()
+            self._send_files(parent.run)
+        if state == "finished":
+            for _, trials in self.results.leaderboard:
+                if trials[0].best is not None:
+                    self._send_model(trials[0])
+        self._store.log(parent.run, values=values, tags=tags)
+        if state != parent.state:
+            driver = journal.read(self.sweep, journal.DRIVER)
+            last = [driver[-1]["time_ms"]]
+            last += [r.points[-1].time_ms for r in self.results.trials.values() if r.points]
+            self._store.set_state(parent.run, state, max(last))
+        parent.state = state
+
+    def _send_files(self, run: str) -> None:
+        for name in FILES:
+            if (self.sweep / name).is_file():
+                self._store.client.log_artifact(run, str(self.sweep / name))
+
+    def _send_model(self, result: TrialResult) -> None:
+        """The best checkpoint of a trial and, loadable without this package, its generator."""
+        run, epoch = self._memory.runs[result.trial.uid].run, result.best_epoch or 0
+        folder = self._trial_folder(result.trial.uid) / "checkpoints"
+        checkpoint = folder / f"epoch-{epoch:04d}.pt"
+        client, tag = self._store.client, {"gansweep.model": f"epoch {epoch}"}
+        if client.get_run(run).data.tags.items() >= tag.items() or not checkpoint.is_file():
+            return
+        for path in (checkpoint, checkpoint.with_suffix(".json")):
+            client.log_artifact(run, str(path), "checkpoint")
+        try:
+            if not models.has_model(client, run, epoch):
+                models.log_generator(client, run, checkpoint, epoch)
+        except models.NotExportable as error:
+            # Weights and configuration are there, in the checkpoint; say why they are alone.
+            tag["gansweep.model_missing"] = str(error)[:500]
+        self._store.log(run, tags=tag)
+
+    def _trial_folder(self, uid: str) -> Path:
+        return self.sweep / "trials" / uid
+
+
+def _state(result: TrialResult, over: bool) -> str:
+    """A trial that runs in a sweep that nobody runs was interrupted."""
+    return "interrupted" if over and result.state == "running" else result.state

@@ -1,0 +1,176 @@
+"""One trial: a planned point in, journalled epochs out; the same with Ray and without."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import platform
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gancore.config import RunConfig
+from gancore.files import write_atomically, write_json
+from sweeps import journal
+from sweeps.journal import Journal
+from sweeps.plan import Plan, Trial
+from sweeps.results import TrialResult
+from sweeps.version import code_version
+
+if TYPE_CHECKING:
+    from gancore.training import EpochReport, Training
+
+GRID_SCALE = 2
+"""Sample grids are enlarged, since 32 pixels a picture are too small to judge by eye."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the scheduler hears of a trial: always finite, always after the journal."""
+
+    uid: str
+    epoch: int
+    score: float
+    ended: bool = False
+
+
+def trial_folder(sweep: Path, uid: str) -> Path:
+    """Where a trial keeps its checkpoints and samples."""
+    return sweep / "trials" / uid
+
+
+def run_trial(
+    sweep: Path, plan: Plan, uid: str, *, device: str | None = None, ray_node: str | None = None
+) -> Iterator[Progress]:
+    """Trains one trial of a sweep to its end, going on from where an earlier attempt left off.
+
+    Each epoch is first on disk (sample grid, journal, checkpoint) and then yielded; the caller
+    may stop at any yield. An error ends the trial, not the sweep: it is journalled with its
+    reason, the traceback stands in `trials/UID/error.txt`, and the iterator ends.
+    """
+    trial = plan.trial(uid)
+    folder = trial_folder(sweep, uid)
+    earlier = TrialResult(trial, plan.objective, plan.goal)
+    for record in journal.read(sweep, uid):
+        earlier.add(record)
+    with Journal(sweep, uid) as log:
+        try:
+            training, passport = _begin(sweep, folder, trial, earlier, device)
+            log.append("start", **passport, ray_node=ray_node)
+            yield from _epochs(folder, training, earlier, log)
+        except Exception as error:
+            write_atomically(folder / "error.txt", traceback.format_exc().encode())
+            log.append(
+                "end", trial=uid, epoch=earlier.epoch, state="failed", verdict="failed",
+                reason=_reason(error),
+            )
+            yield Progress(uid, earlier.epoch, math.inf, ended=True)
+
+
+def _begin(
+    sweep: Path, folder: Path, trial: Trial, earlier: TrialResult, device: str | None
+) -> tuple[Training, dict[str, Any]]:
+    """The run at the newest state that verifies, and what the journal says of this attempt."""
+    from gancore.training import checkpoint, train
+
+    found, troubles = checkpoint.newest(folder / "checkpoints", at_most=earlier.epoch)
+    training = train(
+        RunConfig.of(trial.config),
+        state=found.state if found else None,
+        device=device,
+        evaluation=sweep / "evaluation",
+    )
+    passport = training.evaluator.passport
+    return training, {
+        "trial": trial.uid,
+        "attempt": len(earlier.starts) + 1,
+        "from_epoch": training.epoch,
+        "troubles": troubles,
+        "node": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": str(training.device),
+        "code_version": code_version(),
+        "versions": _versions(),
+        "passport": passport.as_mapping(),
+        "passport_digest": passport.digest,
+    }
+
+
+def _epochs(
+    folder: Path, training: Training, result: TrialResult, log: Journal
+) -> Iterator[Progress]:
+    uid = result.trial.uid
+    for report in training:
+        _keep(folder, training, report, result, log)
+        if report.diverged:
+            end = {"state": "diverged", "verdict": "diverged", "reason": report.evidence}
+        elif report.epoch == training.config.epochs:
+            end = {"state": "completed", "verdict": "healthy", "reason": "all epochs trained"}
+        else:
+            end = {}
+        if end:
+            log.append("end", trial=uid, epoch=report.epoch, **end)
+        score = report.scores[result.objective]
+        yield Progress(uid, report.epoch, score, ended=report.diverged)
+
+
+def _keep(
+    folder: Path,
+    training: Training,
+    report: EpochReport,
+    result: TrialResult,
+    log: Journal,
+) -> None:
+    """Makes an epoch durable: grid, journal, checkpoint, in the order in which each is read."""
+    from gancore.training import checkpoint, grid
+
+    name = f"epoch-{report.epoch:04d}"
+    write_atomically(folder / "samples" / f"{name}.png", grid.png(report.grid, GRID_SCALE))
+    if report.epoch > result.epoch:
+        # An epoch done again after a crash is bit-equal, and its record stands already.
+        uid, attempt = result.trial.uid, len(result.starts) + 1
+        result.add(
+            log.append(
+                "epoch", trial=uid, attempt=attempt, epoch=report.epoch, values=report.values()
+            )
+        )
+    if report.diverged:
+        return
+    checkpoints = folder / "checkpoints"
+    path = checkpoint.save(checkpoints, training.checkpoint())
+    if result.best_epoch == report.epoch:
+        write_json(folder / "best.json", {"epoch": report.epoch, "checkpoint": path.name})
+    # The one before the newest stays too: should the newest prove damaged, there is a way back.
+    keep = {report.epoch, report.epoch - 1, result.best_epoch or report.epoch}
+    checkpoint.prune(checkpoints, keep)
+
+
+def prepare_process(plugins: Sequence[str], folder: Path) -> None:
+    """Imports the user's modules, so that what they register is known in this process."""
+    if plugins and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    for name in plugins:
+        importlib.import_module(name)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"out of memory: use a smaller batch or model ({text[:200]})"
+    expected = type(error).__name__ in ("DataUnavailable", "FeatureNetworkUnavailable")
+    return text if expected else f"{type(error).__name__}: {text}"
+
+
+def _versions() -> dict[str, Any]:
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }

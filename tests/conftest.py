@@ -1,0 +1,24 @@
+"""What tests share: one cache of prepared data, and one thread, as a Ray trial has."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before any worker starts: with it every Ray worker would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own, prepared once a session."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("GANSWEEP_CACHE")
+    os.environ["GANSWEEP_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["GANSWEEP_CACHE"]
+    else:
+        os.environ["GANSWEEP_CACHE"] = before

@@ -1,0 +1,135 @@
+"""The command line as a person meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sweeps.cli import main
+
+SWEEP = """
+base:
+  data: digits
+  model: {name: mlp, width: 16}
+  latent: 8
+  batch: 128
+  epochs: 2
+scientific:
+  loss.name: [nonsaturating, hinge]
+nuisance:
+  generator.lr: {log_uniform: [1e-4, 1e-3]}
+search: {trials_each: 2}
+objective: {samples: 64}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "question.yaml"
+    path.write_text(SWEEP)
+    return path
+
+
+def gansweep(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, [str(w) for w in words], catch_exceptions=False)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_plan_names_trials_arms_rungs_and_epochs(file: Path) -> None:
+    code, out, _ = gansweep("plan", file)
+    assert code == 0
+    assert "4 trials in 2 arms, objective fid64 (min)" in out
+    assert "rungs at epochs 1" in out
+    assert "003-hinge" in out
+    facts = json.loads(gansweep("plan", file, "--json")[1])
+    assert facts["arms"] == {"nonsaturating": 2, "hinge": 2}
+    assert facts["epochs"] == 8
+    assert 4 < facts["expected_epochs"] < 8
+    assert [t["uid"] for t in facts["trials"]][0] == "000-nonsaturating"
+
+
+def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(file: Path) -> None:
+    file.write_text(SWEEP.replace("hinge", "hing").replace("epochs: 2", "epochs: -2"))
+    for command in ("plan", "run", "try"):
+        code, out, err = gansweep(command, file)
+        assert code == 2
+        assert out == ""
+        assert err.splitlines() == [
+            f"error: {file}:7: epochs: expected a whole number >= 1, got -2",
+            f"error: {file}:9: loss.name: unknown loss 'hing' (did you mean 'hinge'?)",
+        ]
+    assert not Path("runs").exists()
+
+
+def test_try_trains_one_trial_here_and_says_an_epoch_a_line(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kept"
+    code, text, _ = gansweep("try", file, "--arm", "hinge", "--draw", 1, "--out", out)
+    assert code == 0
+    lines = text.splitlines()
+    assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == [
+        "epoch 1/2", "epoch 2/2",
+    ]
+    assert sorted(p.name for p in (out / "trials" / "003-hinge" / "samples").iterdir()) == [
+        "epoch-0001.png", "epoch-0002.png",
+    ]
+    picture = tmp_path / "grid.png"
+    code, text, _ = gansweep("sample", out, "--count", 9, "--out", picture)
+    assert code == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    code, text, _ = gansweep("show", out)
+    assert "003-hinge" in text
+    assert "fid64" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["try", "FILE", "--arm", "hing"], "no arm 'hing' (arms: nonsaturating, hinge)"),
+        (["try", "FILE", "--draw", "9"], "arm 'nonsaturating' has draws 0 to 1, not 9"),
+        (["show", "nothing", "--storage", "EMPTY"], "no sweep 'nothing' in EMPTY (there: none)"),
+        (["plan", "missing.yaml"], "missing.yaml"),
+    ],
+)
+def test_a_wrong_word_is_told_in_one_line(
+    file: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
+    places = {"FILE": str(file), "EMPTY": str(tmp_path / "empty")}
+    code, _, err = gansweep(*[places.get(w, w) for w in words])
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert message.replace("EMPTY", places["EMPTY"]) in err
+
+
+@pytest.mark.parametrize(
+    "kind", ["losses", "penalties", "models", "systems", "datasets", "metrics", "features"]
+)
+def test_listings_give_every_option_with_default_and_source(kind: str) -> None:
+    code, out, _ = gansweep(kind)
+    assert code == 0
+    entries = json.loads(gansweep(kind, "--json")[1])
+    for name, entry in entries.items():
+        assert name in out
+        assert entry["summary"]
+        for option, facts in entry["options"].items():
+            assert f"{option} = " in out
+            assert facts["takes"]
+
+
+def test_nothing_heavy_is_imported_for_help_plan_or_a_wrong_file(file: Path) -> None:
+    heavy = ("torch", "ray", "mlflow", "pandas", "numpy", "matplotlib", "sklearn", "torchvision")
+    script = (
+        "import sys; from sweeps.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
+    )
+    wrong = file.with_name("wrong.yaml")
+    wrong.write_text("base: {lossy: 1}")
+    for words in (["--help"], ["plan", str(file)], ["run", str(wrong)], ["losses"]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
+        )
+        assert done.stderr.splitlines()[-1] == "[]", words

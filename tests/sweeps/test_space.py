@@ -1,0 +1,153 @@
+"""Draws, grids, and what exists where."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.space import SCALES, Choice, Dimension, Range, Search, Space, chance, seed_of
+
+UNIT = st.floats(0, 1, exclude_max=True)
+
+
+@given(UNIT, UNIT)
+def test_equal_steps_of_a_uniform_draw_are_equally_likely(u: float, v: float) -> None:
+    draw = Range("uniform", -3, 5).draw
+    assert draw(u) - draw(v) == pytest.approx(8 * (u - v), abs=1e-12)
+
+
+@given(UNIT, UNIT)
+def test_a_logarithmic_draw_is_uniform_in_the_logarithm(u: float, v: float) -> None:
+    draw = Range("log_uniform", 1e-5, 1e-2).draw
+    assert math.log10(draw(u) / draw(v)) == pytest.approx(3 * (u - v), abs=1e-9)
+
+
+def test_every_whole_number_of_a_range_is_as_likely_as_the_next() -> None:
+    draws = [Range("int_uniform", 3, 7).draw(i / 1000) for i in range(1000)]
+    assert {n: draws.count(n) for n in draws} == {3: 200, 4: 200, 5: 200, 6: 200, 7: 200}
+    assert all(type(n) is int for n in draws)
+
+
+def test_every_item_of_a_list_is_as_likely_as_the_next() -> None:
+    draws = [Choice(("a", "b", "c", "d")).draw(i / 1000) for i in range(1000)]
+    assert [draws.count(x) for x in "abcd"] == [250] * 4
+
+
+@given(st.sampled_from(sorted(SCALES)), st.integers(1, 10**6), st.integers(1, 10**6), UNIT)
+def test_no_draw_leaves_its_range(scale: str, low: int, width: int, u: float) -> None:
+    low_, high = (
+        (low, low + width) if scale == "int_uniform" else (low * 1e-7, (low + width) * 1e-7)
+    )
+    values = Range(scale, low_, high)
+    assert low_ <= values.draw(u) <= high
+    assert low_ <= values.draw(math.nextafter(1, 0)) <= high
+
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high", "points", "expected"),
+    [
+        ("uniform", 0.0, 1.0, 5, [0, 0.25, 0.5, 0.75, 1]),
+        ("uniform", 0.0, 1.0, 2, [0, 1]),
+        ("log_uniform", 1e-5, 1e-2, 4, [1e-5, 1e-4, 1e-3, 1e-2]),
+        ("int_uniform", 1, 4, 4, [1, 2, 3, 4]),
+        ("int_uniform", 0, 10, 3, [0, 5, 10]),
+    ],
+)
+def test_a_grid_is_evenly_spaced_on_its_scale_and_has_both_ends(
+    scale: str, low: float, high: float, points: int, expected: list[float]
+) -> None:
+    grid = Range(scale, low, high, points).grid
+    assert grid == pytest.approx(expected, rel=1e-12)
+    assert (grid[0], grid[-1]) == (low, high)
+
+
+@given(st.integers(0, 50), st.integers(1, 50), st.data())
+def test_a_grid_of_whole_numbers_repeats_none(low: int, width: int, data: st.DataObject) -> None:
+    points = data.draw(st.integers(2, width + 1))
+    assert len(set(Range("int_uniform", low, low + width, points).grid)) == points
+
+
+LOSS = Dimension("loss.name", Choice(("wasserstein", "hinge", "minimax")))
+RATE = Dimension("generator.lr", Range("log_uniform", 1e-5, 1e-2, 3))
+CLIP = Dimension("loss.clip", Range("uniform", 0.0, 1.0, 2), when={"loss.name": ("wasserstein",)})
+STEPS = Dimension("discriminator.steps", Choice((1, 5)))
+
+
+def test_arms_have_the_same_draws_of_what_they_share() -> None:
+    points = list(Space((LOSS,), (RATE, CLIP)).points(Search(trials_each=4)))
+    for draw in range(4):
+        rates = {p.varied["generator.lr"] for p in points if p.draw == draw}
+        assert len(rates) == 1
+    assert len({p.varied["generator.lr"] for p in points}) == 4
+
+
+def test_the_first_point_of_each_arm_comes_before_the_second_of_any() -> None:
+    points = list(Space((LOSS,), (RATE,)).points(Search(trials_each=3)))
+    assert [p.draw for p in points] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert [p.arm["loss.name"] for p in points[:3]] == ["wasserstein", "hinge", "minimax"]
+
+
+def test_more_trials_begin_with_the_same_ones() -> None:
+    space = Space((LOSS,), (RATE, CLIP))
+    few, many = (list(space.points(Search(trials_each=n))) for n in (3, 5))
+    assert many[: len(few)] == few
+
+
+def test_a_dimension_more_leaves_the_draws_of_the_others() -> None:
+    one = list(Space((LOSS,), (RATE,)).points(Search()))
+    two = list(Space((LOSS,), (STEPS, RATE)).points(Search()))
+    assert [p.varied["generator.lr"] for p in one] == [p.varied["generator.lr"] for p in two]
+
+
+def test_a_conditional_dimension_exists_only_where_its_condition_holds() -> None:
+    for method in ("random", "grid"):
+        for point in Space((LOSS,), (CLIP,)).points(Search(method=method)):
+            assert ("loss.clip" in point.varied) == (point.arm["loss.name"] == "wasserstein")
+
+
+def test_a_condition_may_hang_on_what_base_sets_or_on_another_condition() -> None:
+    norm = Dimension("model.norm", Choice(("batch", "none")), when={"model.name": ("dcgan",)})
+    rate = Dimension("generator.lr", Choice((1, 2)), when={"model.norm": ("none",)})
+    for name, expected in [("dcgan", [("batch",), ("none", 1), ("none", 2)]), ("mlp", [()])]:
+        space = Space((), (norm, rate), fixed={"model.name": name})
+        points = space.points(Search(method="grid"))
+        assert [tuple(p.varied.values()) for p in points] == expected
+
+
+def test_scientific_dimensions_may_be_conditional() -> None:
+    clip = Dimension("loss.clip", Choice((0.1, 1)), when={"loss.name": ("wasserstein",)})
+    arms = [tuple(arm.values()) for arm in Space((LOSS, clip), ()).arms()]
+    assert arms == [("wasserstein", 0.1), ("wasserstein", 1), ("hinge",), ("minimax",)]
+
+
+def test_a_grid_takes_every_combination_of_an_arm_once() -> None:
+    points = list(Space((LOSS,), (CLIP, STEPS)).points(Search(method="grid")))
+    assert len(points) == 2 * 2 + 2 + 2
+    assert len({tuple(p.varied.items()) for p in points}) == len(points)
+    assert [p.draw for p in points if p.arm["loss.name"] == "wasserstein"] == [0, 1, 2, 3]
+
+
+def test_the_size_is_known_before_anything_is_unfolded() -> None:
+    digits = Choice(tuple(range(10)))
+    space = Space((), tuple(Dimension(f"x{i}", digits) for i in range(9)))
+    assert space.size(Search(method="grid")) == 10**9
+    assert space.size(Search(trials_each=7)) == 7
+    assert Space((LOSS,), (RATE,)).size(Search(trials_each=7)) == 21
+
+
+def test_the_ends_of_an_arm_hold_the_ends_of_every_range() -> None:
+    ends = list(Space((), (RATE, STEPS)).ends({}))
+    assert ends == [
+        {"generator.lr": 1e-5, "discriminator.steps": 1},
+        {"generator.lr": 1e-2, "discriminator.steps": 5},
+    ]
+
+
+def test_chances_are_even_and_do_not_depend_on_the_process() -> None:
+    drawn = [chance(0, i, "generator.lr") for i in range(4000)]
+    assert all(0 <= u < 1 for u in drawn)
+    assert sum(drawn) / 4000 == pytest.approx(0.5, abs=0.02)
+    assert chance(0, 1, "a") != chance(0, 1, "b") != chance(1, 1, "b")
+    assert 0 <= seed_of(0, 0) < 2**31
+    assert len({seed_of(s, d) for s in range(9) for d in range(9)}) == 81

@@ -1,0 +1,172 @@
+"""Whole sweeps through Ray, small: bad trials, broken trials, plug-ins, interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sweeps import Options, journal, resume, run
+from sweeps.errors import Busy, UserError
+from sweeps.results import Results
+
+BASE: dict[str, Any] = {
+    "data": "digits",
+    "model": {"name": "mlp", "width": 16},
+    "latent": 8,
+    "batch": 128,
+    "epochs": 3,
+}
+
+
+def sweep(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "small",
+        "base": BASE,
+        "scientific": {"loss.name": ["nonsaturating", "hinge"]},
+        "nuisance": {"generator.lr": {"log_uniform": [1e-4, 1e-3]}},
+        "search": {"trials_each": 2},
+        "objective": {"samples": 64},
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def ray_session(cache: Path) -> Any:  # noqa: ARG001
+    """One local cluster for all sweeps of this module; a sweep joins what is there."""
+    import ray
+
+    from sweeps.cluster import connected
+
+    with connected(None, verbose=False):
+        yield ray
+
+
+@pytest.mark.usefixtures("ray_session")
+class TestThroughRay:
+    def test_a_diverging_trial_ends_at_its_first_evaluation_and_disturbs_nobody(
+        self, tmp_path: Path
+    ) -> None:
+        spec = sweep(
+            base={**BASE, "epochs": 4, "discriminator": {"lr": 1e-3}},
+            scientific={"generator.lr": [1e-3, 1e30]},
+            nuisance={"discriminator.beta1": [0.5]},
+        )
+        results = run(spec, Options(storage=tmp_path))
+        assert results.state == "finished"
+        assert results.exit_code == 0
+        bad = [r for r in results.trials.values() if r.trial.varied["generator.lr"] == 1e30]
+        assert [(r.state, r.verdict, r.epoch) for r in bad] == [("diverged", "diverged", 1)] * 2
+        good = [r for r in results.trials.values() if r not in bad]
+        assert all(r.verdict == "healthy" for r in good)
+        assert results.leaderboard[0][1][0].best is not None
+
+    def test_a_plugin_beside_the_file_is_usable_on_every_worker(self, tmp_path: Path) -> None:
+        (tmp_path / "my_losses.py").write_text(
+            "from dataclasses import dataclass\n"
+            "from gancore.losses import losses\n"
+            "from gancore.schema import Positive\n"
+            "@losses.register('scaled')\n"
+            "@dataclass(frozen=True, kw_only=True)\n"
+            "class Scaled:\n"
+            "    '''Hinge without the hinge, scaled.'''\n"
+            "    scale: Positive = 1.0\n"
+            "    def discriminator(self, real, fake):\n"
+            "        return self.scale * (fake - real).tanh()\n"
+            "    def generator(self, _real, fake):\n"
+            "        return -self.scale * fake.tanh()\n"
+        )
+        file = tmp_path / "mine.yaml"
+        spec = sweep(
+            plugins=["my_losses"],
+            scientific={"loss.name": ["scaled", "hinge"]},
+            nuisance={"loss.scale": {"uniform": [0.5, 2], "when": {"loss.name": "scaled"}}},
+        )
+        file.write_text(yaml.safe_dump({k: v for k, v in spec.items() if k != "name"}))
+        results = run(file, Options(storage=tmp_path / "runs"))
+        assert [r.state for r in results.trials.values()].count("failed") == 0
+        assert {r.trial.arm for r in results.trials.values() if r.best} == {"scaled", "hinge"}
+        # The module travels with the sweep, so that it can be resumed without the original.
+        assert (tmp_path / "runs" / "mine" / "plugins" / "my_losses.py").is_file()
+
+    def test_a_trial_that_breaks_fails_alone_with_its_reason(self, tmp_path: Path) -> None:
+        (tmp_path / "broken.py").write_text(
+            "from dataclasses import dataclass\n"
+            "from gancore.losses import losses\n"
+            "@losses.register('broken')\n"
+            "@dataclass(frozen=True, kw_only=True)\n"
+            "class Broken:\n"
+            "    '''Raises.'''\n"
+            "    def discriminator(self, real, fake):\n"
+            "        raise ValueError('planted')\n"
+        )
+        file = tmp_path / "breaks.yaml"
+        spec = sweep(plugins=["broken"], scientific={"loss.name": ["broken", "hinge"]})
+        file.write_text(yaml.safe_dump({k: v for k, v in spec.items() if k != "name"}))
+        results = run(file, Options(storage=tmp_path / "runs"))
+        assert results.exit_code == 4
+        failed = [r for r in results.trials.values() if r.state == "failed"]
+        assert {r.trial.arm for r in failed} == {"broken"}
+        assert all(r.reason == "ValueError: planted" for r in failed)
+        error = results.folder / "trials" / failed[0].trial.uid / "error.txt"
+        assert "Traceback" in error.read_text()
+
+    def test_a_second_sweep_of_the_name_is_refused_and_nothing_is_touched(
+        self, tmp_path: Path
+    ) -> None:
+        spec = sweep(search={"trials_each": 1}, schedule="none")
+        results = run(spec, Options(storage=tmp_path))
+        before = (results.folder / "plan.json").stat().st_mtime_ns
+        with pytest.raises(Busy, match="resume small"):
+            run(spec, Options(storage=tmp_path))
+        assert (results.folder / "plan.json").stat().st_mtime_ns == before
+        again = resume(results.folder)
+        assert again.state == "finished"
+        assert again.epochs_done == again.epochs_planned == 6
+
+    def test_more_than_the_machine_has_is_refused_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"resources\.gpu: a trial asks for 64"):
+            run(sweep(resources={"gpu": 64}), Options(storage=tmp_path))
+
+
+def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
+    tmp_path: Path, cache: Path
+) -> None:
+    spec = sweep(base={**BASE, "epochs": 6}, schedule="none")
+    file = tmp_path / "q.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in spec.items() if k != "name"}))
+    environment = {**os.environ, "GANSWEEP_CACHE": str(cache)}
+
+    def command(storage: str, *words: str) -> list[str]:
+        return [sys.executable, "-m", "sweeps.cli", *words, "--storage", str(tmp_path / storage)]
+
+    subprocess.run(command("calm", "run", str(file)), env=environment, check=True,
+                   stdout=subprocess.DEVNULL, timeout=300)
+    process = subprocess.Popen(
+        command("killed", "run", str(file)), env=environment, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )
+    place = tmp_path / "killed" / "q"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if place.exists() and len(journal.writers(place)) > 1 and Results.read(place).epochs_done:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert Results.read(place).epochs_done < 24
+    done = subprocess.run(command("killed", "resume", "q"), env=environment, check=False,
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+    calm, killed = Results.read(tmp_path / "calm" / "q"), Results.read(place)
+    for uid, result in calm.trials.items():
+        curve, again = result.points, killed.trials[uid].points
+        assert [p.epoch for p in again] == list(range(1, 7))
+        assert [p.values["fid64"] for p in again] == [p.values["fid64"] for p in curve]
+        assert killed.trials[uid].state == "completed"

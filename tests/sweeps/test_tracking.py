@@ -1,0 +1,679 @@
+"""MLflow is told exactly what the journal says, once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sweeps import SweepSpec, journal, make_plan, tracking
+from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.folder import owned
+from sweeps.journal import Journal
+from sweeps.results import Results
+from sweeps.tracking.server import free_port
+from sweeps.tracking.uploader import Uploader
+
+# MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+SWEEP: dict[str, Any] = {
+    "name": "digits",
+    "base": {"data": "digits", "model": "mlp", "epochs": 3, "latent": 16},
+    "scientific": {"loss.name": ["hinge", "minimax"]},
+    "nuisance": {"generator.lr": {"log_uniform": [1e-5, 1e-4]}},
+    "search": {"trials_each": 3},
+    "objective": {"samples": 500},
+}
+COMPLETED, STOPPED, DIVERGED = "000-hinge", "001-minimax", "002-hinge"
+LEFT, FAILED, WAITING = "003-minimax", "004-hinge", "005-minimax"
+PASSPORT = {"features": "classifier", "generated": 500}
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables take two seconds to make; they are made once and copied."""
+    from sweeps.tracking.store import Store
+
+    storage = tmp_path_factory.mktemp("template")
+    assert Store(tracking.default_uri(storage), storage).client.search_experiments()
+    return storage / "mlflow.db"
+
+
+@pytest.fixture
+def storage(tmp_path: Path, empty_database: Path) -> Path:
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture
+def sweep(storage: Path) -> Path:
+    return write_sweep(storage / "digits")
+
+
+def write_sweep(place: Path) -> Path:
+    """A sweep that was interrupted: one trial of every fate, and one that never began."""
+    place.mkdir()
+    make_plan(SweepSpec.of(SWEEP)).write(place)
+    (place / "sweep.yaml").write_text("# Which loss wins?\n# On digits.\nbase: {data: digits}\n")
+    drive(place, "sweep", state="running", pid=1, code_version="0.1+abc")
+    healthy = {"state": "completed", "verdict": "healthy", "reason": "all 3 epochs"}
+    tell(place, COMPLETED, [9.0, 5.0, 0.1 + 0.2], **healthy)
+    tell(place, STOPPED, [8.0, 7.5])
+    drive(place, "stop", trial=STOPPED, epoch=2, reason="asha: rung 2")
+    tell(place, DIVERGED, [8.5, math.nan], state="diverged", verdict="diverged", reason="nan loss")
+    tell(place, LEFT, [4.0])
+    tell(place, FAILED, [], state="failed", verdict="failed", reason="OSError: disk")
+    drive(place, "sweep", state="interrupted")
+    return place
+
+
+def tell(place: Path, uid: str, scores: list[float], first: int = 1, **end: str) -> None:
+    with Journal(place, uid) as log:
+        log.append(
+            "start",
+            trial=uid,
+            attempt=1 if first == 1 else 2,
+            node="node7",
+            pid=1,
+            device="cpu",
+            code_version="0.1+abc",
+            versions={"torch": "2"},
+            passport=PASSPORT,
+            passport_digest="d16e57",
+        )
+        for epoch, score in enumerate(scores, first):
+            grid = place / "trials" / uid / "samples" / f"epoch-{epoch:04d}.png"
+            grid.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (512, 256), 40 * epoch).save(grid)
+            checkpoint = place / "trials" / uid / "checkpoints" / f"epoch-{epoch:04d}.pt"
+            checkpoint.parent.mkdir(exist_ok=True)
+            checkpoint.write_bytes(b"weights")
+            checkpoint.with_suffix(".json").write_text("{}")
+            # A loss of -inf beside a score of NaN, as where the logits explode.
+            loss = -math.inf if math.isnan(score) else score / 3
+            values = {"fid500": score, "loss/generator@x": loss, "kimg": epoch / 7}
+            log.append("epoch", trial=uid, attempt=1, epoch=epoch, values=values)
+        if end:
+            log.append("end", trial=uid, epoch=len(scores), **end)
+
+
+def drive(place: Path, kind: str, **content: Any) -> None:
+    with Journal(place, journal.DRIVER) as log:
+        log.append(kind, **content)
+
+
+def client_of(place: Path) -> Any:
+    return client_at(tracking.default_uri(place.parent))
+
+
+def client_at(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def runs_of(client: Any) -> dict[str, Any]:
+    """Every run of the experiment by its name; two of one name are a failure."""
+    experiment = client.get_experiment_by_name("gansweep")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len({run.info.run_name for run in runs}) == len(runs)
+    return {run.info.run_name: run for run in runs}
+
+
+def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
+    return sorted(
+        (m.key, m.step, m.timestamp, repr(m.value))
+        for key in run.data.metrics
+        for m in client.get_metric_history(run.info.run_id, key)
+    )
+
+
+def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
+    """The points of a trial as MLflow should have them: `@` replaced, no infinity."""
+    return sorted(
+        (
+            key.replace("@", "_"),
+            record["epoch"],
+            record["time_ms"],
+            repr(value if math.isfinite(value) else math.nan),
+        )
+        for record in journal.read(place, uid)
+        if record["kind"] == "epoch"
+        for key, value in record["values"].items()
+    )
+
+
+def everything(storage: Path) -> dict[str, Any]:
+    """The rows of every table of MLflow's database and the content of every artifact."""
+    with sqlite3.connect(storage / "mlflow.db") as database:
+        tables = [
+            t for (t,) in database.execute("select name from sqlite_master where type='table'")
+        ]
+        rows = {t: sorted(map(repr, database.execute(f"select * from {t}"))) for t in tables}
+    database.close()
+    files = [p for p in (storage / "mlartifacts").rglob("*") if p.is_file()]
+    return {**rows, **{str(p): p.read_bytes() for p in files}}
+
+
+def test_every_point_of_every_trial_is_there_and_nothing_else(sweep: Path) -> None:
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    client = client_of(sweep)
+    runs = runs_of(client)
+    assert runs.keys() == {"digits", COMPLETED, STOPPED, DIVERGED, LEFT, FAILED}
+    for uid in (COMPLETED, STOPPED, DIVERGED, LEFT, FAILED):
+        assert points_of(client, runs[uid]) == journalled(sweep, uid)
+    assert len(points_of(client, runs[COMPLETED])) == 9
+    assert runs[DIVERGED].data.tags["gansweep.infinite"] == "loss/generator@x=-inf at epoch 2"
+
+
+def test_children_are_nested_and_say_what_became_of_them(sweep: Path) -> None:
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    runs = runs_of(client_of(sweep))
+    parent = runs.pop("digits")
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        COMPLETED: "FINISHED",
+        STOPPED: "FINISHED",
+        DIVERGED: "FINISHED",
+        LEFT: "KILLED",
+        FAILED: "FAILED",
+    }
+    assert {name: run.data.tags["gansweep.state"] for name, run in runs.items()} == {
+        COMPLETED: "completed",
+        STOPPED: "stopped",
+        DIVERGED: "diverged",
+        LEFT: "interrupted",
+        FAILED: "failed",
+    }
+    first = runs[COMPLETED]
+    records = journal.read(sweep, COMPLETED)
+    assert first.info.start_time == records[0]["time_ms"]
+    assert first.info.end_time == records[-1]["time_ms"]
+    expected = {
+        "gansweep.arm": "hinge",
+        "gansweep.verdict": "healthy",
+        "gansweep.stop_reason": "all 3 epochs",
+        "gansweep.best_epoch": "3",
+        "gansweep.node": "node7",
+        "gansweep.device": "cpu",
+        "gansweep.code_version": "0.1+abc",
+        "gansweep.passport_digest": "d16e57",
+        "mlflow.source.name": "gansweep",
+    }
+    assert expected.items() <= first.data.tags.items()
+    assert json.loads(first.data.tags["gansweep.passport"]) == PASSPORT
+    assert runs[STOPPED].data.tags["gansweep.stop_reason"] == "asha: rung 2"
+
+
+def test_parameters_are_the_whole_run_in_plain_decimals(sweep: Path) -> None:
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    runs = runs_of(client_of(sweep))
+    plan = Results.read(sweep).plan
+    params = runs[COMPLETED].data.params
+    assert params["loss.name"] == "hinge"
+    assert params["latent"] == "16"
+    assert params["deterministic"] == "false"
+    rate = plan.trial(COMPLETED).varied["generator.lr"]
+    assert "e" not in params["generator.lr"]
+    assert float(params["generator.lr"]) == rate < 1e-4
+    assert runs["digits"].data.params["space.loss.name"] == "hinge, minimax"
+    assert runs["digits"].data.params["objective"] == "fid500"
+
+
+def test_the_sweeps_own_run_tells_question_outcome_and_what_time_bought(sweep: Path) -> None:
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    client = client_of(sweep)
+    parent = runs_of(client)["digits"]
+    assert parent.info.status == "KILLED"
+    assert parent.data.tags["gansweep.best_trial"] == COMPLETED
+    assert parent.data.tags["gansweep.trials"].startswith("1 completed, 1 diverged, 1 failed")
+    assert "**Which loss wins? On digits.**" in parent.data.tags["mlflow.note.content"]
+    assert f"| hinge | 0.3 | 3 | {COMPLETED} |" in parent.data.tags["mlflow.note.content"]
+    files = {a.path for a in client.list_artifacts(parent.info.run_id)}
+    assert files == {"sweep.yaml", "plan.json", "results.csv"}
+    best = client.get_metric_history(parent.info.run_id, "best/hinge")
+    assert sorted((m.value for m in best), reverse=True) == [9.0, 5.0, 0.1 + 0.2]
+    assert parent.data.metrics == {"best/hinge": 0.1 + 0.2, "best/minimax": 4.0}
+
+
+def test_nothing_is_sent_twice_whoever_sends_it(sweep: Path) -> None:
+    """A second pass, a second process, a lost memory and a moved folder all add nothing."""
+    uri = tracking.default_uri(sweep.parent)
+    uploader = Uploader(sweep, uri)
+    assert uploader.pass_once() is None
+    before = everything(sweep.parent)
+    assert len(before["runs"]) == 6
+    assert len(before["metrics"]) == 8 * 3 + 2 * 3  # epochs and values; arms and their bests
+    assert uploader.pass_once() is None
+    assert Uploader(sweep, uri).pass_once() is None
+    assert everything(sweep.parent) == before
+    (sweep / "tracking.json").unlink()
+    assert uploader.pass_once() is None
+    assert Uploader(sweep, uri).pass_once() is None
+    (sweep / "tracking.json").write_text("[damaged")
+    assert Uploader(sweep, uri).pass_once() is None
+    assert everything(sweep.parent) == before
+    moved = sweep.parent.parent / "elsewhere"
+    moved.mkdir()
+    shutil.copytree(sweep, moved / "digits")
+    assert Uploader(moved / "digits", uri).pass_once() is None
+    after = everything(sweep.parent)
+    for table in ("runs", "metrics", "params", "experiments"):
+        assert after[table] == before[table]
+
+
+class Unreliable:
+    """A client whose answer is lost after some number of calls: done, but nobody knows."""
+
+    def __init__(self, client: Any, calls: int) -> None:
+        self.client = client
+        self.calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            answer = getattr(self.client, name)(*args, **options)
+            self.calls -= 1
+            if self.calls < 0:
+                raise ConnectionError("the answer was lost")
+            return answer
+
+        return call
+
+
+def test_cut_off_after_any_call_the_next_uploader_makes_it_whole(sweep: Path) -> None:
+    uri = tracking.default_uri(sweep.parent)
+    client = client_of(sweep)
+    calls = 0
+    while True:
+        uploader = Uploader(sweep, uri)
+        vars(uploader._store)["client"] = Unreliable(client, calls)
+        trouble = uploader.pass_once()
+        if trouble is None:
+            break
+        assert "answer was lost" in trouble.message
+        if calls % 3 == 0:  # ... and now and then what it remembered is lost too.
+            (sweep / "tracking.json").unlink(missing_ok=True)
+        calls += 1
+    assert calls > 12
+    runs = runs_of(client)
+    assert len(runs) == 6
+    for uid in (COMPLETED, STOPPED, DIVERGED, LEFT, FAILED):
+        assert points_of(client, runs[uid]) == journalled(sweep, uid)
+
+
+def test_two_uploaders_at_once_make_one_set_of_runs(sweep: Path) -> None:
+    uploaders = [Uploader(sweep, tracking.default_uri(sweep.parent)) for _ in range(3)]
+    threads = [Thread(target=uploader.pass_once) for uploader in uploaders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs_of(client_of(sweep))) == 6
+
+
+def test_a_run_in_a_journal_is_followed_line_by_line(storage: Path) -> None:
+    place = storage / "digits"
+    place.mkdir()
+    make_plan(SweepSpec.of(SWEEP)).write(place)
+    (place / "sweep.yaml").write_text("base: {data: digits}\n")
+    uploader = Uploader(place, tracking.default_uri(storage))
+    assert uploader.pass_once() is None  # Nothing ran yet: MLflow hears nothing.
+    client = client_of(place)
+    assert client.get_experiment_by_name("gansweep") is None
+    with owned(place):
+        drive(place, "sweep", state="running", pid=1, code_version="0.1")
+        tell(place, COMPLETED, [9.0])
+        # The next epoch is half written when the uploader looks.
+        path = journal.journal_folder(place) / f"{COMPLETED}.jsonl"
+        whole = path.read_bytes()
+        with Journal(place, COMPLETED) as log:
+            log.append("epoch", trial=COMPLETED, attempt=1, epoch=2, values={"fid500": 3.0})
+        full = path.read_bytes()
+        for content, points in ((full[:-9], 3), (full, 4)):
+            path.write_bytes(content)
+            assert uploader.pass_once() is None
+            run = runs_of(client)[COMPLETED]
+            assert run.info.status == "RUNNING"
+            assert len(points_of(client, run)) == points
+        assert len(full) > len(whole)
+        assert runs_of(client)["digits"].info.status == "RUNNING"
+    # The driver died without a word: its lock is free, so nobody is running this.
+    assert uploader.pass_once() is None
+    assert {run.info.status for run in runs_of(client).values()} == {"KILLED"}
+
+
+def test_a_resumed_trial_goes_on_in_the_run_that_it_had(sweep: Path) -> None:
+    uri = tracking.default_uri(sweep.parent)
+    tracking.sync(sweep, uri)
+    client = client_of(sweep)
+    earlier = runs_of(client)[LEFT]
+    drive(sweep, "sweep", state="running")
+    healthy = {"state": "completed", "verdict": "healthy", "reason": "all 3 epochs"}
+    tell(sweep, LEFT, [3.0, 2.0], first=2, **healthy)
+    tell(sweep, WAITING, [6.0, 6.0, 6.0], **healthy)
+    with owned(sweep):
+        assert Uploader(sweep, uri).pass_once() is None
+        assert runs_of(client)["digits"].info.status == "RUNNING"
+    drive(sweep, "sweep", state="finished")
+    tracking.sync(sweep, uri)
+    runs = runs_of(client)
+    assert runs[LEFT].info.run_id == earlier.info.run_id
+    assert runs[LEFT].info.status == runs["digits"].info.status == "FINISHED"
+    assert points_of(client, runs[LEFT]) == journalled(sweep, LEFT)
+    assert runs[LEFT].data.tags["gansweep.attempts"] == "2"
+    assert runs["digits"].data.metrics["best/minimax"] == 2.0
+
+
+def test_pictures_have_the_names_that_mlflow_itself_gives(sweep: Path) -> None:
+    import re
+
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    client = client_of(sweep)
+    run = runs_of(client)[STOPPED]
+    ours = sorted(a.path for a in client.list_artifacts(run.info.run_id, "images"))
+    other = client.create_run(run.info.experiment_id)
+    stamp = journal.read(sweep, STOPPED)[1]["time_ms"]
+    picture = Image.open(sweep / "trials" / STOPPED / "samples" / "epoch-0001.png")
+    client.log_image(other.info.run_id, picture, key="samples", step=1, timestamp=stamp)
+    picture.close()
+    theirs = sorted(a.path for a in client.list_artifacts(other.info.run_id, "images"))
+
+    def anonymous(paths: list[str]) -> list[str]:
+        unique = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+        assert all(re.search(unique, path) for path in paths)
+        return [re.sub(unique, "UUID", path) for path in paths]
+
+    assert anonymous([path for path in ours if "+step+1+" in path]) == anonymous(theirs)
+    assert len(ours) == 4
+    logged = client.get_run(other.info.run_id).data.tags["mlflow.loggedImages"]
+    assert run.data.tags["mlflow.loggedImages"] == logged
+    small = next(path for path in ours if path.endswith(".webp"))
+    with Image.open(client.download_artifacts(run.info.run_id, small)) as thumbnail:
+        assert thumbnail.size == (256, 128)
+
+
+def test_the_best_generator_of_each_arm_loads_without_pickle_for_any_batch(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from torch import nn
+
+    class Generator(nn.Module):
+        latent = 16
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(
+                nn.Linear(16, 64),
+                nn.Unflatten(1, (4, 4, 4)),
+                nn.BatchNorm2d(4),
+                nn.ConvTranspose2d(4, 1, 4, 2, 1),
+                nn.Tanh(),
+            )
+
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            pictures: torch.Tensor = self.layers(latents)
+            return pictures
+
+    torch.manual_seed(0)
+    generator = Generator().eval().requires_grad_(False)
+    asked: list[Path] = []
+
+    def load(path: Path, device: str = "cpu") -> nn.Module:
+        asked.append(path)
+        return generator.to(device)
+
+    monkeypatch.setattr("gancore.training.checkpoint.load_generator", load)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    drive(sweep, "sweep", state="finished")
+    uri = tracking.default_uri(sweep.parent)
+    tracking.sync(sweep, uri)
+    (sweep / "tracking.json").unlink()
+    tracking.sync(sweep, uri)
+    assert asked == [
+        sweep / "trials" / COMPLETED / "checkpoints" / "epoch-0003.pt",
+        sweep / "trials" / LEFT / "checkpoints" / "epoch-0001.pt",
+    ]
+    import mlflow
+
+    client = client_of(sweep)
+    run = runs_of(client)[COMPLETED]
+    saved = {a.path for a in client.list_artifacts(run.info.run_id, "checkpoint")}
+    assert saved == {"checkpoint/epoch-0003.pt", "checkpoint/epoch-0003.json"}
+    (link,) = run.outputs.model_outputs
+    assert link.step == 3
+    model = client.get_logged_model(link.model_id)
+    assert (model.status, model.source_run_id) == ("READY", run.info.run_id)
+    monkeypatch.setattr(mlflow, "set_tracking_uri", mlflow.set_tracking_uri)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        loaded = mlflow.pytorch.load_model(f"models:/{link.model_id}")
+    finally:
+        mlflow.set_tracking_uri(before)
+    latents = torch.randn(5, 16)
+    assert torch.equal(loaded(latents), generator(latents))
+    assert points_of(client, run) == journalled(sweep, COMPLETED)
+
+
+def test_a_checkpoint_that_cannot_become_a_model_is_kept_and_said(sweep: Path) -> None:
+    drive(sweep, "sweep", state="finished")
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    client = client_of(sweep)
+    run = runs_of(client)[COMPLETED]
+    assert "checksum" in run.data.tags["gansweep.model_missing"]
+    path = client.download_artifacts(run.info.run_id, "checkpoint/epoch-0003.pt")
+    assert Path(path).read_bytes() == b"weights"
+    assert not run.outputs.model_outputs
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_made_anew(sweep: Path) -> None:
+    uri = tracking.default_uri(sweep.parent)
+    tracking.sync(sweep, uri)
+    client = client_of(sweep)
+    client.delete_run(runs_of(client)[STOPPED].info.run_id)
+    tracking.sync(sweep, uri)
+    assert points_of(client, runs_of(client)[STOPPED]) == journalled(sweep, STOPPED)
+    client.delete_run(runs_of(client)["digits"].info.run_id)
+    tracking.sync(sweep, uri)
+    runs = runs_of(client)
+    assert runs[STOPPED].data.tags["mlflow.parentRunId"] == runs["digits"].info.run_id
+    assert len(runs) == 6
+
+
+def test_a_run_that_vanishes_under_a_running_uploader_is_made_anew(sweep: Path) -> None:
+    uploader = Uploader(sweep, tracking.default_uri(sweep.parent))
+    assert uploader.pass_once() is None
+    client = client_of(sweep)
+    client.delete_run(runs_of(client)[LEFT].info.run_id)
+    tell(sweep, LEFT, [3.0], first=2)
+    trouble = uploader.pass_once()
+    assert trouble is not None
+    assert not trouble.lasting
+    assert uploader.pass_once() is None
+    assert points_of(client, runs_of(client)[LEFT]) == journalled(sweep, LEFT)
+
+
+def test_sweeps_of_one_store_do_not_meet(storage: Path) -> None:
+    first, second = (write_sweep(storage / name) for name in ("digits", "again"))
+    uri = tracking.default_uri(storage)
+    tracking.sync(first, uri)
+    tracking.sync(second, uri)
+    client = client_of(first)
+    runs = client.search_runs([client.get_experiment_by_name("gansweep").experiment_id])
+    assert len(runs) == 12
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    by_parent = [names.get(run.data.tags.get("mlflow.parentRunId", "")) for run in runs]
+    assert by_parent.count("digits") == by_parent.count("again") == 5
+
+
+@pytest.fixture(scope="module")
+def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What `gansweep ui` starts, on an empty store."""
+    storage = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_database, storage / "mlflow.db")
+    code = "import sys, pathlib, sweeps.tracking as t; t.serve(pathlib.Path(sys.argv[1]), 5600)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(storage)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    address = next(w for w in process.stdout.readline().split() if w.startswith("http"))
+    yield address
+    # As Ctrl-C would; nothing of the process group may be left.
+    process.send_signal(signal.SIGINT)
+    process.stdout.close()
+    assert process.wait(20) == 0
+    with pytest.raises(OSError, match="refused"):
+        fetch(address)
+
+
+def fetch(address: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(address, timeout=10) as page:
+        content: bytes = page.read()
+    return content
+
+
+def test_the_pages_are_served_on_loopback(server: str) -> None:
+    assert server.startswith("http://127.0.0.1:")
+    assert b"<title>MLflow</title>" in fetch(server)
+
+
+def test_a_server_gets_the_same_points_and_pictures(sweep: Path, server: str) -> None:
+    tracking.sync(sweep, server)
+    client = client_at(server)
+    runs = runs_of(client)
+    for uid in (COMPLETED, STOPPED, DIVERGED, LEFT, FAILED):
+        assert points_of(client, runs[uid]) == journalled(sweep, uid)
+    assert len(client.list_artifacts(runs[COMPLETED].info.run_id, "images")) == 6
+    assert runs[LEFT].info.status == "KILLED"
+
+
+def test_a_server_that_is_away_costs_little_and_loses_nothing(sweep: Path, storage: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"http://alice:s3cret@127.0.0.1:{unused.getsockname()[1]}"
+        uploader = Uploader(sweep, dead)
+        began = time.monotonic()
+        trouble = uploader.pass_once()
+        assert time.monotonic() - began < 3
+        assert trouble is not None
+        assert not trouble.lasting
+        assert "refused" in trouble.message
+        assert "s3cret" not in trouble.message
+        with pytest.raises(EnvironmentTrouble, match="refused"):
+            tracking.sync(sweep, dead)
+    tracking.sync(sweep, tracking.default_uri(storage))
+    assert len(runs_of(client_of(sweep))) == 6
+
+
+def test_a_server_that_refuses_us_is_not_asked_again(sweep: Path) -> None:
+    from werkzeug.serving import make_server
+
+    def refuse(_environ: Any, start: Any) -> list[bytes]:
+        start("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"Invalid Host header - possible DNS rebinding attack detected"]
+
+    refusing = make_server("127.0.0.1", 0, refuse)
+    thread = Thread(target=refusing.serve_forever, daemon=True)
+    thread.start()
+    trouble = Uploader(sweep, f"http://127.0.0.1:{refusing.server_port}").pass_once()
+    refusing.shutdown()
+    thread.join()
+    refusing.server_close()
+    assert trouble is not None
+    assert trouble.lasting
+    assert "--allowed-hosts" in trouble.message
+
+
+def test_a_password_is_neither_stored_nor_told(sweep: Path, server: str) -> None:
+    address = server.replace("http://", "http://alice:s3cret@")
+    assert Uploader(sweep, address).pass_once() is None
+    assert list(json.loads((sweep / "tracking.json").read_text())) == [
+        server.replace("http://", "http://alice@")
+    ]
+    for path in sweep.rglob("*"):
+        assert path.is_dir() or b"s3cret" not in path.read_bytes()
+    assert tracking.redacted("postgresql://u:p%40w@h:5/db?password=x") == "postgresql://u@h:5/db"
+
+
+@pytest.mark.parametrize("uri", ["runs/mlruns", "file:///tmp/mlruns", "ftp://host", ""])
+def test_what_cannot_be_a_store_is_refused_at_once(sweep: Path, uri: str) -> None:
+    with pytest.raises(UserError, match="tracking-uri"):
+        tracking.start_uploader(sweep, uri)
+
+
+def test_the_process_follows_a_sweep_to_its_end_in_silence(
+    sweep: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    drive(sweep, "sweep", state="running")
+    with owned(sweep):
+        process = tracking.start_uploader(sweep, tracking.default_uri(sweep.parent))
+        tell(sweep, LEFT, [3.0], first=2)
+        until = time.monotonic() + 60
+        while not (sweep / "tracking.json").is_file() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert process.poll() is None
+        tell(sweep, LEFT, [2.0], first=3)
+        drive(sweep, "sweep", state="interrupted")
+    assert tracking.wait(process, 60)
+    client = client_of(sweep)
+    run = runs_of(client)[LEFT]
+    assert points_of(client, run) == journalled(sweep, LEFT)
+    assert run.info.status == "KILLED"
+    assert capfd.readouterr() == ("", "")
+    assert (sweep / "tracking.log").read_text() == ""
+
+
+def test_a_process_that_gives_up_says_so_in_one_line(
+    sweep: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"http://alice:s3cret@127.0.0.1:{unused.getsockname()[1]}"
+        with owned(sweep):
+            drive(sweep, "sweep", state="running")
+            process = tracking.start_uploader(sweep, dead)
+            command = Path(f"/proc/{process.pid}/cmdline")
+            assert not command.exists() or b"s3cret" not in command.read_bytes()
+            log, until = sweep / "tracking.log", time.monotonic() + 60
+            while not (log.is_file() and "refused" in log.read_text()):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            assert not tracking.wait(process, 0.1)
+    assert process.returncode == 3
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "gansweep sync digits" in err
+    assert "s3cret" not in err + (sweep / "tracking.log").read_text()
+
+
+def test_a_port_in_use_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) > port
+
+
+def test_pages_are_refused_where_nothing_was_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no sweep has written"):
+        tracking.serve(tmp_path, 5000)
