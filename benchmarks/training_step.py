@@ -52,10 +52,14 @@ def main() -> None:
         return
     import torch
 
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-          f"Python {platform.python_version()}, torch {torch.__version__}")
-    print(f"32x32x{args.channels}, width {args.width}, batch {args.batch}; "
-          f"{args.rounds} rounds of {args.seconds:g} s; PxT = processes x threads each")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
+    print(
+        f"32x32x{args.channels}, width {args.width}, batch {args.batch}; "
+        f"{args.rounds} rounds of {args.seconds:g} s; PxT = processes x threads each"
+    )
     gap = compare_losses(args)
     print(f"losses of the first 8 steps, tutorial against gansweep: largest relative gap {gap:.1e}")
     ways = {k: w for k, w in WAYS.items() if w[0] != "ray" or args.channels == 1}
@@ -73,9 +77,22 @@ def main() -> None:
 
 def together(args: argparse.Namespace, worker: str, processes: int, threads: int) -> float:
     """The summed speed of processes that run at once."""
-    command = [sys.executable, __file__, "--worker", worker, "--threads", str(threads),
-               "--channels", str(args.channels), "--width", str(args.width),
-               "--batch", str(args.batch), "--seconds", str(args.seconds)]
+    command = [
+        sys.executable,
+        __file__,
+        "--worker",
+        worker,
+        "--threads",
+        str(threads),
+        "--channels",
+        str(args.channels),
+        "--width",
+        str(args.width),
+        "--batch",
+        str(args.batch),
+        "--seconds",
+        str(args.seconds),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -210,12 +227,14 @@ def tutorial(args: argparse.Namespace) -> Iterator[int]:
             tensor = torch.from_numpy(picture).view(32, 32, args.channels).permute(2, 0, 1)
             return tensor.contiguous().float().div(255).sub(0.5).div(0.5)
 
-    loader = DataLoader(Decoded(), batch_size=args.batch, shuffle=True, num_workers=2,
-                        drop_last=True)
+    loader = DataLoader(
+        Decoded(), batch_size=args.batch, shuffle=True, num_workers=2, drop_last=True
+    )
     players = system(args)
     generator, discriminator = plain(players.generator), plain(players.discriminator)
     step = tutorial_step(
-        generator, discriminator,
+        generator,
+        discriminator,
         torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999)),
         torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999)),
         lambda count: torch.randn(count, 100),
@@ -239,8 +258,9 @@ def ray_example(args: argparse.Namespace) -> Iterator[int]:
 
     common.ray.get = lambda reference: reference
     common.ngf = common.ndf = args.width
-    turn = transforms.Compose([transforms.Resize(32), transforms.ToTensor(),
-                               transforms.Normalize((0.13066,), (0.30131,))])
+    turn = transforms.Compose(
+        [transforms.Resize(32), transforms.ToTensor(), transforms.Normalize((0.13066,), (0.30131,))]
+    )
     arrays = pictures(args).images[:, 0, 2:30, 2:30]
 
     class Decoded(torch.utils.data.Dataset[Any]):
@@ -262,8 +282,17 @@ def ray_example(args: argparse.Namespace) -> Iterator[int]:
     common.train_iterations_per_step = len(loader)
     while True:
         began = len(loader) * args.batch
-        common.train_func(discriminator, generator, adam_g, adam_d, torch.nn.BCELoss(), loader, 1,
-                          torch.device("cpu"), judge)
+        common.train_func(
+            discriminator,
+            generator,
+            adam_g,
+            adam_d,
+            torch.nn.BCELoss(),
+            loader,
+            1,
+            torch.device("cpu"),
+            judge,
+        )
         yield began
 
 
@@ -281,7 +310,8 @@ def compare_losses(args: argparse.Namespace) -> float:
     discriminator = plain(copy.deepcopy(players.discriminator))
     draws = seeds.stream(players.config.seed, "latents", 1)
     step = tutorial_step(
-        generator, discriminator,
+        generator,
+        discriminator,
         torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999)),
         torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999)),
         lambda count: torch.randn(count, 100, generator=draws),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gancore import schema
+from gancore.registry import LIVE
 from gancore.schema import MISSING, Option
 
 KINDS = {
@@ -27,6 +28,9 @@ KINDS = {
     "features": "feature network",
 }
 """Each registry by the name of its variable, with the word for one of its members."""
+
+REGISTERED = "registered in this process"
+"""The origin of a component that no source file of ours has: a plug-in's, or a notebook's."""
 
 _FOLDERS = ("losses", "models", "systems", "data", "metrics")
 
@@ -62,14 +66,26 @@ class Catalogue:
 
     @classmethod
     def read(cls, plugins: Iterable[Path] = ()) -> Catalogue:
-        """gancore's components and those of plug-in files.
+        """gancore's components, those of plug-in files, and what this process has registered.
 
         Raises:
             SyntaxError: A plug-in is not Python.
         """
         here = Path(__file__).parent
         own = [file for name in _FOLDERS for file in sorted((here / name).glob("*.py"))]
-        return cls(entry for file in [*own, *plugins] for entry in _entries(file))
+        entries = [entry for file in [*own, *plugins] for entry in _entries(file)]
+        known = {(entry.kind, entry.name) for entry in entries}
+        return cls([*entries, *(e for e in _registered() if (e.kind, e.name) not in known)])
+
+
+def _registered() -> Iterator[Entry]:
+    """The components of this process's tables; none where PyTorch has not been loaded."""
+    kinds = {word: kind for kind, word in KINDS.items()}
+    for table in LIVE:
+        for name in table.names() if table.kind in kinds else ():
+            doc = " ".join((table.get(name).__doc__ or "").split("\n\n")[0].split())
+            options, facts = table.options(name), table.facts(name)
+            yield Entry(kinds[table.kind], name, options, facts, doc, REGISTERED)
 
 
 def _entries(file: Path) -> Iterator[Entry]:
@@ -94,7 +110,9 @@ def _entry(kind: str, name: str, node: ast.ClassDef | ast.FunctionDef, origin: s
     helps = argument_help(doc)
     options, facts = {}, {}
     for key, annotation, default in _parameters(node):
-        options[key] = Option.of(key, _annotation(annotation), _literal(default), helps.get(key, ""))
+        options[key] = Option.of(
+            key, _annotation(annotation), _literal(default), helps.get(key, "")
+        )
     if isinstance(node, ast.ClassDef):
         for item in node.body:
             match item:

@@ -239,21 +239,30 @@ def contradictions(config: RunConfig, catalogue: Catalogue) -> list[Problem]:
             f"{resolution} (at most {power_of_two_from(size)})",
         )
     smallest = model.facts.get("smallest", 1)
-    if resolution and model.facts.get("power_of_two") and (
-        resolution < smallest or power_of_two_from(resolution) != resolution
+    if (
+        resolution
+        and model.facts.get("power_of_two")
+        and (resolution < smallest or power_of_two_from(resolution) != resolution)
     ):
         wrong(
             "data.resolution",
             f"model {config.model.name!r} needs a power of two from {smallest}, got {resolution}",
         )
     if pictures and config.batch > pictures:
-        wrong("batch", f"{config.data.name} has {pictures} pictures, fewer than a batch of {config.batch}")
+        wrong(
+            "batch",
+            f"{config.data.name} has {pictures} pictures, fewer than a batch of {config.batch}",
+        )
     if config.evaluation.samples < 2:
         wrong("evaluation.samples", "a covariance needs at least 2 pictures, got 1")
     if config.penalty.name != "none" and loss.facts.get("penalty") == config.penalty.name:
-        wrong("penalty.name", f"{config.penalty.name} is already a part of loss {config.loss.name!r}")
+        wrong(
+            "penalty.name", f"{config.penalty.name} is already a part of loss {config.loss.name!r}"
+        )
     if "clip" in loss.options and config.model.options.get("norm") == "spectral":
-        wrong("model.norm", f"spectral norm undoes the weight clipping of loss {config.loss.name!r}")
+        wrong(
+            "model.norm", f"spectral norm undoes the weight clipping of loss {config.loss.name!r}"
+        )
     if config.evaluation.features == "classifier" and not data.facts.get("classes"):
         wrong(
             "evaluation.features",
@@ -296,39 +305,43 @@ class _Reader:
         return kind(**values)
 
     def component(self, key: str, given: Any, default: Component, path: tuple[str, ...]) -> Any:
+        """A component's name and options; the default where its name is not known."""
         if isinstance(given, str):
             given = {"name": given}
         if not isinstance(given, Mapping):
             self.wrong(path, f"expected a name or a mapping, got {show(given)}")
             return default
+        if key == "data":
+            given = self.spelled_out(given, path)
         name = given.get("name", default.name)
-        if key == "data" and isinstance(name, str) and name.startswith("folder:"):
-            if "path" in given:
-                self.wrong((*path, "path"), f"the path is given twice, here and in {name!r}")
-            name, _, folder = name.partition(":")
-            given = {**given, "name": name, "path": folder}
         entry = self.known(COMPONENTS[key], name, (*path, "name"))
         if entry is None:
             return default
         own = options_of(type(default))
-        fields_of, options = {}, {}
+        known = {**entry.options, **own}
+        values: dict[str, Any] = {}
         for option, value in given.items():
-            here = (*path, str(option))
-            if option == "name":
-                continue
-            if option in own:
-                fields_of.update(self.parsed(own[option], value, here))
-            elif option in entry.options:
-                options.update(self.parsed(entry.options[option], value, here))
-            else:
-                kind = KINDS[entry.kind]
-                takes = [*own, *entry.options]
-                hint = unknown("option", option, takes) if takes else "it takes no options"
-                self.wrong(here, f"{kind} {name!r}: {hint}")
+            if option in known:
+                values.update(self.parsed(known[option], value, (*path, option)))
+            elif option != "name":
+                hint = unknown("option", option, known) if known else "it takes no options"
+                self.wrong((*path, str(option)), f"{KINDS[entry.kind]} {name!r}: {hint}")
         for option in entry.options.values():
             if option.default is MISSING and option.name not in given:
-                self.wrong(path, f"{KINDS[entry.kind]} {name!r} needs {option.name}: {option.takes}")
-        return type(default)(name=name, options=options, **fields_of)
+                message = f"{KINDS[entry.kind]} {name!r} needs {option.name}: {option.takes}"
+                self.wrong(path, message)
+        fixed = {option: values.pop(option) for option in own if option in values}
+        return type(default)(name=name, options=values, **fixed)
+
+    def spelled_out(self, given: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
+        """`folder:PATH` as the data set `folder` with its option `path`."""
+        name = given.get("name")
+        if not isinstance(name, str) or not name.startswith("folder:"):
+            return given
+        if "path" in given:
+            self.wrong((*path, "path"), f"the path is given twice, here and in {name!r}")
+        name, _, folder = name.partition(":")
+        return {**given, "name": name, "path": folder}
 
     def known(self, kind: str, name: Any, path: tuple[str, ...]) -> Entry | None:
         table = self.catalogue[kind]

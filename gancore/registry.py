@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, TypeVar, get_origin, get_type_hints
 
 from gancore.schema import MISSING, Option, Refused, unknown
 
 T = TypeVar("T")
+LIVE: list[Registry[Any]] = []
+"""Every table of this process: what a plug-in or a notebook has registered is found here."""
+
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 
@@ -25,6 +28,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._table: dict[str, Callable[..., T]] = {}
+        LIVE.append(self)
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
         """Adds what it decorates under a name.
@@ -72,6 +76,12 @@ class Registry(Generic[T]):
             for p in inspect.signature(component).parameters.values()
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """The constant class attributes (`ClassVar`) of a component."""
+        component = self.get(name)
+        hints = get_type_hints(component) if inspect.isclass(component) else {}
+        return {k: getattr(component, k) for k, h in hints.items() if get_origin(h) is ClassVar}
 
     def build(self, name: str, *wiring: Any, **options: Any) -> T:
         """The component, with every option checked.

@@ -17,8 +17,6 @@ def derive(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
-def stream(
-    seed: int, *purpose: str | int, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def stream(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A random generator for a purpose, on a device."""
     return torch.Generator(device).manual_seed(derive(seed, *purpose))

@@ -12,7 +12,6 @@ import click
 from sweeps.errors import GansweepError
 
 # Imports stand in the commands: `--help` and a wrong file must answer at once.
-# ruff: noqa: PLC0415
 
 
 class Commands(click.Group):
@@ -48,7 +47,9 @@ def _running(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--verbose", is_flag=True, help="Let Ray and Tune speak."),
         click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps."),
-        click.option("--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."),
+        click.option(
+            "--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."
+        ),
     ):
         command = option(command)
     return _storage(command)

@@ -59,6 +59,7 @@ def every(storage: Path) -> list[Path]:
 
 
 def is_sweep(folder: Path) -> bool:
+    """Whether a folder holds a sweep."""
     return (folder / "plan.json").is_file()
 
 

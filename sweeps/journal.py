@@ -111,7 +111,7 @@ def writers(sweep: Path) -> list[str]:
 def _records(content: bytes) -> Iterator[Record]:
     for line in content.splitlines():
         found = _LINE.match(line)
-        # A damaged line in the middle is a disk's fault, not a crash's; it is left out the same way.
+        # A line damaged in the middle is a disk's fault, not a crash's; it is left out alike.
         if found and zlib.crc32(found[1] + b"}") == int(found[2], 16):
             yield _decode(json.loads(found[1] + b"}"))
 

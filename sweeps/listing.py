@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from rich.text import Text
 from gancore.catalogue import KINDS, Catalogue, Entry
 from gancore.schema import MISSING, Option
 from sweeps import folder
-from sweeps.plan import Plan, make_plan
+from sweeps.forecast import forecast
+from sweeps.plan import make_plan
 from sweeps.results import Results
-from sweeps.schedule.asha import expected_epochs, rung_epochs
 from sweeps.spec import SweepSpec
 from sweeps.terminal import leaderboard, trial_table
 
@@ -24,17 +23,21 @@ from sweeps.terminal import leaderboard, trial_table
 def show_plan(spec: SweepSpec, *, as_json: bool) -> None:
     """Prints trials, arms, rungs and the epochs to expect."""
     plan = make_plan(spec)
-    facts = plan_facts(plan)
+    facts = forecast(plan)
     if as_json:
         _print_json({**facts, "trials": [vars(t) for t in plan.trials]})
         return
     console = Console(highlight=False)
-    console.print(f"[bold]{plan.name}[/bold]  {facts['trial_count']} trials in "
-                  f"{len(facts['arms'])} arms, objective {plan.objective} ({plan.goal})")
+    console.print(
+        f"[bold]{plan.name}[/bold]  {facts['trial_count']} trials in "
+        f"{len(facts['arms'])} arms, objective {plan.objective} ({plan.goal})"
+    )
     if facts["rungs"]:
         rungs = ", ".join(map(str, facts["rungs"]))
-        console.print(f"asha within {plan.schedule.within}: rungs at epochs {rungs}; about "
-                      f"{facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained")
+        console.print(
+            f"asha within {plan.schedule.within}: rungs at epochs {rungs}; about "
+            f"{facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained"
+        )
     else:
         console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
     console.print()
@@ -46,38 +49,15 @@ def show_plan(spec: SweepSpec, *, as_json: bool) -> None:
         table.add_column(key, justify="right", overflow="fold")
     for t in plan.trials[:40]:
         cells = (t.varied.get(k, "") for k in varied)
-        table.add_row(t.uid, str(t.seed), str(t.epochs),
-                      *(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells))
+        table.add_row(
+            t.uid,
+            str(t.seed),
+            str(t.epochs),
+            *(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells),
+        )
     console.print(table)
     if len(plan.trials) > 40:
         console.print(f"... and {len(plan.trials) - 40} more (--json lists all)")
-
-
-def plan_facts(plan: Plan) -> dict[str, Any]:
-    """The numbers of a plan: trials, arms, rungs, epochs with and without early stopping."""
-    schedule = plan.schedule
-    epochs = sum(t.epochs for t in plan.trials)
-    rungs: list[int] = []
-    expected = float(epochs)
-    if schedule.name == "asha":
-        rungs = list(rung_epochs(schedule.grace, schedule.eta, plan.epochs))
-        groups: dict[str, list[int]] = {}
-        for t in plan.trials:
-            groups.setdefault(t.arm if schedule.within == "arm" else "", []).append(t.epochs)
-        rounds = max(3, min(200, 20_000 // len(plan.trials)))
-        expected = expected_epochs(
-            list(groups.values()), grace=schedule.grace, eta=schedule.eta, rounds=rounds
-        )
-    return {
-        "name": plan.name,
-        "objective": plan.objective,
-        "goal": plan.goal,
-        "trial_count": len(plan.trials),
-        "arms": dict(Counter(t.arm for t in plan.trials)),
-        "epochs": epochs,
-        "rungs": rungs,
-        "expected_epochs": expected,
-    }
 
 
 def list_sweeps(storage: Path, *, as_json: bool) -> None:
@@ -95,8 +75,14 @@ def list_sweeps(storage: Path, *, as_json: bool) -> None:
         table.add_column(heading, no_wrap=True)
     for row in rows:
         best = "" if row["best"] is None else f"{row['objective']} {row['best']:.4g}"
-        table.add_row(row["name"], row["state"], f"{row['ended']}/{row['trials']}",
-                      f"{row['epochs_done']}/{row['epochs_planned']}", best, row["arm"] or "")
+        table.add_row(
+            row["name"],
+            row["state"],
+            f"{row['ended']}/{row['trials']}",
+            f"{row['epochs_done']}/{row['epochs_planned']}",
+            best,
+            row["arm"] or "",
+        )
     console.print(table)
 
 
@@ -107,9 +93,17 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
     if as_json:
         trials = [
             {
-                "uid": r.trial.uid, "arm": r.trial.arm, "draw": r.trial.draw, "seed": r.trial.seed,
-                "varied": r.trial.varied, "state": r.state, "verdict": r.verdict,
-                "reason": r.reason, "epochs": r.epoch, "best": r.best, "best_epoch": r.best_epoch,
+                "uid": r.trial.uid,
+                "arm": r.trial.arm,
+                "draw": r.trial.draw,
+                "seed": r.trial.seed,
+                "varied": r.trial.varied,
+                "state": r.state,
+                "verdict": r.verdict,
+                "reason": r.reason,
+                "epochs": r.epoch,
+                "best": r.best,
+                "best_epoch": r.best_epoch,
                 "passport": r.starts[-1]["passport"] if r.starts else None,
             }
             for r in results.trials.values()
@@ -165,17 +159,27 @@ def list_components(kind: str, *, as_json: bool) -> None:
         console.print(Text(name, style="bold"))
         console.print(Text(f"  {entry.summary}", style="dim"))
         for option in entry.options.values():
-            console.print(Text(f"  {option.name} = {_default(option)}", style="cyan").append(
-                f"   {option.takes}. {option.help}".rstrip(), style="default"))
+            console.print(
+                Text(f"  {option.name} = {_default(option)}", style="cyan").append(
+                    f"   {option.takes}. {option.help}".rstrip(), style="default"
+                )
+            )
     if kind == "losses":
-        console.print(f"\nuse in a sweep file as `{KINDS[kind]}.name: NAME`, options as "
-                      f"`{KINDS[kind]}.OPTION: VALUE`", style="dim")
+        console.print(
+            f"\nuse in a sweep file as `{KINDS[kind]}.name: NAME`, options as "
+            f"`{KINDS[kind]}.OPTION: VALUE`",
+            style="dim",
+        )
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:
     options = {
-        o.name: {"takes": o.takes, "default": None if o.default is MISSING else o.default,
-                 "required": o.default is MISSING, "help": o.help}
+        o.name: {
+            "takes": o.takes,
+            "default": None if o.default is MISSING else o.default,
+            "required": o.default is MISSING,
+            "help": o.help,
+        }
         for o in entry.options.values()
     }
     return {"summary": entry.summary, "options": options, "facts": entry.facts}

@@ -164,14 +164,38 @@ class Results:
         """Writes `results.csv`, a row a trial, beside the journal."""
         keys = sorted({k for r in self.trials.values() for k in r.trial.varied})
         rows: list[list[object]] = [
-            ["trial", "arm", "draw", "seed", *keys, "state", "verdict", "epochs",
-             f"best_{self.plan.objective}", "best_epoch", "reason"]
+            [
+                "trial",
+                "arm",
+                "draw",
+                "seed",
+                *keys,
+                "state",
+                "verdict",
+                "epochs",
+                f"best_{self.plan.objective}",
+                "best_epoch",
+                "reason",
+            ]
         ]
         for r in self.trials.values():
             t = r.trial
             varied = [t.varied.get(k, "") for k in keys]
-            rows.append([t.uid, t.arm, t.draw, t.seed, *varied, r.state, r.verdict, r.epoch,
-                         "" if r.best is None else r.best, r.best_epoch or "", r.reason])
+            rows.append(
+                [
+                    t.uid,
+                    t.arm,
+                    t.draw,
+                    t.seed,
+                    *varied,
+                    r.state,
+                    r.verdict,
+                    r.epoch,
+                    "" if r.best is None else r.best,
+                    r.best_epoch or "",
+                    r.reason,
+                ]
+            )
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([_safe(c) for c in row] for row in rows)
         path = self.folder / "results.csv"

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from gancore.files import write_atomically
 from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.plan import Plan
 from sweeps.results import Results
-from sweeps.trial import GRID_SCALE, trial_folder
+from sweeps.trial import GRID_SCALE, prepare_process, trial_folder
 
 
-def write_samples(
-    place: Path, uid: str | None, *, count: int, seed: int, out: Path | None
-) -> Path:
+def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: Path | None) -> Path:
     """Writes a grid of pictures that the best checkpoint of a trial generates.
 
     Args:
@@ -25,6 +24,7 @@ def write_samples(
         EnvironmentTrouble: The checkpoint is damaged.
     """
     path = best_checkpoint(place, uid)
+    prepare_process(Plan.read(place).plugins, place / "plugins")
     import torch
 
     from gancore import seeds

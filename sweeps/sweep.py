@@ -7,18 +7,18 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, ContextManager, Protocol
+from typing import Any, Protocol
 
 from gancore.files import write_atomically
 from sweeps import cluster, folder, journal, tracking
 from sweeps.errors import EnvironmentTrouble
 from sweeps.journal import Journal
 from sweeps.plan import Plan, make_plan
-from sweeps.results import ENDED, Results
+from sweeps.results import Results
 from sweeps.schedule.asha import Asha, Decision
 from sweeps.spec import SweepSpec, load
 from sweeps.version import code_version
@@ -30,7 +30,7 @@ DRAIN_SECONDS = 60
 class Watch(Protocol):
     """Shows a sweep while it runs: a context that is entered with the results it follows."""
 
-    def __call__(self, results: Results, /) -> ContextManager[object]: ...
+    def __call__(self, results: Results, /) -> AbstractContextManager[object]: ...
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,7 @@ class Rule:
     """The plan's schedule as Tune's scheduler asks for it; rebuilt from what is journalled."""
 
     def __init__(self, plan: Plan, results: Results) -> None:
-        self._groups = {
-            t.uid: t.arm if plan.schedule.within == "arm" else "" for t in plan.trials
-        }
+        self._groups = {t.uid: t.arm if plan.schedule.within == "arm" else "" for t in plan.trials}
         self._asha: Asha | None = None
         if plan.schedule.name == "asha":
             self._asha = Asha(
@@ -195,7 +193,8 @@ def _tune(
     )
     with _terminated_as_interrupted():
         grid = tuner.fit()
-    return {result.config["uid"]: str(result.error) for result in grid if result.error}
+    results = [grid[number] for number in range(len(grid))]
+    return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
 
 
 def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -> None:
@@ -231,7 +230,11 @@ def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -
             lines = [line for line in error.strip().splitlines() if line.strip()]
             reason = lines[-1] if lines else "the worker died"
             log.append(
-                "end", trial=uid, epoch=result.epoch, state="failed", verdict="failed",
+                "end",
+                trial=uid,
+                epoch=result.epoch,
+                state="failed",
+                verdict="failed",
                 reason=reason,
             )
 

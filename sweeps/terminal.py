@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.forecast import forecast
 from sweeps.results import ENDED, Results, TrialResult
 
 STYLE = {
@@ -43,6 +44,7 @@ class Follower:
         self._quiet_since = time.monotonic()
         self._began = time.monotonic()
         self._epochs_before = results.epochs_done
+        self._expected_each = forecast(results.plan)["expected_epochs"] / len(results.trials)
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Follower:
@@ -86,35 +88,36 @@ class Follower:
     def _screen(self) -> RenderableType:
         results = self.results
         shown = _worth_showing(results, max(4, self.console.height - 8))
-        settled, _ = self._settled()
+        settled = sum(r.trial.epochs if r.ended else r.epoch for r in results.trials.values())
         bar = ProgressBar(total=results.epochs_planned, completed=settled, width=None)
-        return Group(self._headline(), bar, trial_table(results, shown))
+        # The bar does not end its line by itself.
+        return Group(self._headline(), bar, Text(), trial_table(results, shown))
 
     def _headline(self) -> Text:
         results = self.results
         states = [r.state for r in results.trials.values()]
-        ended = sum(s in ENDED for s in states)
         text = Text()
         text.append(results.plan.name, style="bold")
+        ended = sum(r.ended for r in results.trials.values())
         text.append(f"  {ended}/{len(states)} trials  {results.epochs_done} epochs trained")
         if best := results.best:
             text.append(f"  best {results.plan.objective} {best.best:.4g} ({best.trial.uid})")
         elapsed = time.monotonic() - self._began
-        settled, fresh = self._settled()
-        left = results.epochs_planned - settled
         text.append(f"  {_clock(elapsed)}")
-        if fresh and left:
-            text.append(f"  about {_clock(elapsed / fresh * left)} left")
+        fresh = results.epochs_done - self._epochs_before
+        if fresh:
+            text.append(f"  about {_clock(elapsed / fresh * self._epochs_left())} left")
         elif "running" not in states and not ended:
             text.append("  starting Ray ...")
         return text
 
-    def _settled(self) -> tuple[int, int]:
-        """Epochs that need no more work, trained or saved, and those since this process began."""
-        settled = sum(
-            r.trial.epochs if r.ended else r.epoch for r in self.results.trials.values()
+    def _epochs_left(self) -> float:
+        """Epochs still to be trained, early stopping allowed for."""
+        return sum(
+            max(1.0, self._expected_each - r.epoch)
+            for r in self.results.trials.values()
+            if not r.ended
         )
-        return settled, settled - self._epochs_before
 
 
 def trial_table(results: Results, shown: list[TrialResult]) -> Table:
@@ -141,27 +144,29 @@ def trial_table(results: Results, shown: list[TrialResult]) -> Table:
 
 
 def leaderboard(results: Results) -> Table:
-    """Arms by their best trial: score, where it was reached, and what became of the others."""
+    """Arms by their best trial: score, what became of all trials, and the best one's values."""
     plan = results.plan
-    varied = sorted({k for t in plan.trials for k in t.varied if k not in plan.scientific})
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", justify="right")
     table.add_column("arm", no_wrap=True)
     table.add_column(f"best {plan.objective}", justify="right", no_wrap=True)
-    table.add_column("at epoch", justify="right", no_wrap=True)
+    table.add_column("epoch", justify="right", no_wrap=True)
     table.add_column("trials", no_wrap=True)
-    for key in varied:
-        table.add_column(key, justify="right", overflow="fold")
+    table.add_column("with", overflow="fold")
     for place, (arm, trials) in enumerate(results.leaderboard, start=1):
         best = trials[0]
-        values = [best.trial.varied.get(k, "") for k in varied]
+        tuned = (
+            f"{key} {f'{value:.3g}' if isinstance(value, float) else value}"
+            for key, value in best.trial.varied.items()
+            if key not in plan.scientific
+        )
         table.add_row(
             str(place) if best.best is not None else "-",
             arm,
             _score(best) or "none",
             str(best.best_epoch or ""),
             _counts(trials),
-            *(f"{v:.3g}" if isinstance(v, float) else str(v) for v in values),
+            Text(", ".join(tuned), style="dim"),
         )
     return table
 
@@ -215,7 +220,7 @@ def _score(result: TrialResult) -> str:
 
 def _counts(trials: list[TrialResult]) -> Text:
     text = Text()
-    for state in ENDED + ("running", "waiting", "interrupted"):
+    for state in (*ENDED, "running", "waiting", "interrupted"):
         if count := sum(r.state == state for r in trials):
             text.append(("  " if text else "") + f"{count} {state}", style=STYLE[state])
     return text

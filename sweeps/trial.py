@@ -66,7 +66,11 @@ def run_trial(
         except Exception as error:
             write_atomically(folder / "error.txt", traceback.format_exc().encode())
             log.append(
-                "end", trial=uid, epoch=earlier.epoch, state="failed", verdict="failed",
+                "end",
+                trial=uid,
+                epoch=earlier.epoch,
+                state="failed",
+                verdict="failed",
                 reason=_reason(error),
             )
             yield Progress(uid, earlier.epoch, math.inf, ended=True)
@@ -104,7 +108,11 @@ def _begin(
 def _epochs(
     folder: Path, training: Training, result: TrialResult, log: Journal
 ) -> Iterator[Progress]:
+    from gancore.training import grid
+
     uid = result.trial.uid
+    if training.epoch == 0:
+        _keep_grid(folder, 0, grid.png(training.grid(), GRID_SCALE))
     for report in training:
         _keep(folder, training, report, result, log)
         if report.diverged:
@@ -129,8 +137,7 @@ def _keep(
     """Makes an epoch durable: grid, journal, checkpoint, in the order in which each is read."""
     from gancore.training import checkpoint, grid
 
-    name = f"epoch-{report.epoch:04d}"
-    write_atomically(folder / "samples" / f"{name}.png", grid.png(report.grid, GRID_SCALE))
+    _keep_grid(folder, report.epoch, grid.png(report.grid, GRID_SCALE))
     if report.epoch > result.epoch:
         # An epoch done again after a crash is bit-equal, and its record stands already.
         uid, attempt = result.trial.uid, len(result.starts) + 1
@@ -150,8 +157,16 @@ def _keep(
     checkpoint.prune(checkpoints, keep)
 
 
+def _keep_grid(folder: Path, epoch: int, png: bytes) -> None:
+    write_atomically(folder / "samples" / f"epoch-{epoch:04d}.png", png)
+
+
 def prepare_process(plugins: Sequence[str], folder: Path) -> None:
-    """Imports the user's modules, so that what they register is known in this process."""
+    """Imports the user's modules, so that what they register is known in this process.
+
+    Args:
+        folder: Where they lie: the sweep's own copy, or beside the sweep file.
+    """
     if plugins and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     for name in plugins:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from gancore.losses.penalties import GradientPenalty
 from gancore.losses.registry import losses
-from gancore.schema import Count, NonNegative, Positive
+from gancore.schema import Count, NonNegative, Positive, Refused
 
 # Everything is a function of logits: softplus(x) = log(1 + e^x) = -log(1 - sigmoid(x)) is exact
 # where the logarithm of a probability has long become -inf, and so is its gradient.
@@ -106,11 +106,17 @@ class LeastSquares:
     Args:
         real_target: What the discriminator should say of real pictures, and the generator wants
             it to say of its own.
-        fake_target: What the discriminator should say of generated pictures.
+        fake_target: What the discriminator should say of generated pictures; below `real_target`.
     """
 
     real_target: float = 1.0
     fake_target: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.fake_target >= self.real_target:
+            raise Refused(
+                f"fake_target must be below real_target: {self.fake_target}, {self.real_target}"
+            )
 
     @property
     def boundary(self) -> float:
@@ -148,7 +154,7 @@ class Hinge:
 @losses.register("relativistic_average")
 @dataclass(frozen=True, kw_only=True)
 class RelativisticAverage:
-    """Relativistic average loss (Jolicoeur-Martineau 2019, arXiv:1807.00734).
+    """Relativistic average loss (Jolicoeur-Martineau 2018, arXiv:1807.00734).
 
     Real should look more real than the average generated picture, and generated less real than
     the average real one; the generator wants both the other way round, so it looks at real

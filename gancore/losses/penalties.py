@@ -1,4 +1,7 @@
-"""Penalties on the discriminator's gradient with respect to its input."""
+"""Penalties on the discriminator's gradient with respect to its input.
+
+"Slope" is the length of that gradient at a picture.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ Network = Callable[[Tensor], Tensor]
 @penalties.register("none")
 @dataclass(frozen=True, kw_only=True)
 class NoPenalty:
-    """No penalty."""
+    """No penalty: training skips it."""
 
     active: ClassVar[bool] = False
     interval: ClassVar[int] = 1
@@ -34,22 +37,26 @@ class NoPenalty:
 class GradientPenalty:
     """Slope 1 between real and fake (Gulrajani et al. 2017, arXiv:1704.00028, equation 3).
 
+    Each picture lies at a uniformly drawn place on the line between a real and a fake one.
+
     Args:
         weight: Lambda.
+        target: The slope that costs nothing; the paper's is 1.
         interval: Applied on every n-th discriminator step, n times as strong.
     """
 
     active: ClassVar[bool] = True
 
     weight: NonNegative = 10.0
+    target: NonNegative = 1.0
     interval: Count = 1
 
     def __call__(
         self, discriminator: Network, real: Tensor, fake: Tensor, random: torch.Generator
     ) -> Tensor:
-        place = _uniform(real[:, :1, :1, :1], random)
-        slope = squared_slope(discriminator, torch.lerp(real, fake, place))
-        return self.interval * self.weight * (_root(slope) - 1).square()
+        between = real + _one_each(real, random) * (fake - real)
+        slope = input_gradient(discriminator, between).norm(dim=1)
+        return self.interval * self.weight * (slope - self.target).square()
 
 
 @penalties.register("r1")
@@ -140,33 +147,34 @@ class Dragan:
     def __call__(
         self, discriminator: Network, real: Tensor, _fake: Tensor, random: torch.Generator
     ) -> Tensor:
-        noise = self.spread * real.std() * _uniform(real, random)
-        place = _uniform(real[:, :1, :1, :1], random)
-        slope = squared_slope(discriminator, real + place * noise)
-        return self.interval * self.weight * (_root(slope) - 1).square()
+        noise = torch.rand(real.shape, generator=random, device=real.device)
+        shift = self.spread * real.std() * noise
+        slope = input_gradient(discriminator, real + _one_each(real, random) * shift).norm(dim=1)
+        return self.interval * self.weight * (slope - 1).square()
 
 
-def squared_slope(discriminator: Network, samples: Tensor) -> Tensor:
-    """Squared gradient norm of each logit with respect to its picture.
+def input_gradient(discriminator: Network, samples: Tensor) -> Tensor:
+    """The gradient of each logit with respect to its picture.
 
     Args:
         discriminator: [N, C, H, W] -> [N]. With batch norm the logit of one picture depends on
-            the others, and the slope is that of the sum.
+            the others, and the gradient is that of the sum of all logits.
         samples: [N, C, H, W].
 
     Returns:
-        [N], differentiable with respect to the discriminator's weights.
+        [N, CHW] in float32, differentiable with respect to the discriminator's weights.
     """
-    samples = samples.detach().requires_grad_()
+    samples = samples.detach().float().requires_grad_()
     logits = discriminator(samples)
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return gradient.float().square().flatten(1).sum(1)
+    return gradient.float().flatten(1)
 
 
-def _root(square: Tensor) -> Tensor:
-    """The square root, with a finite gradient at 0."""
-    return (square + 1e-12).sqrt()
+def squared_slope(discriminator: Network, samples: Tensor) -> Tensor:
+    """The squared length of each picture's gradient, [N, C, H, W] -> [N]."""
+    return input_gradient(discriminator, samples).square().sum(1)
 
 
-def _uniform(like: Tensor, random: torch.Generator) -> Tensor:
-    return torch.rand(like.shape, generator=random, device=like.device, dtype=like.dtype)
+def _one_each(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """One uniform number in [0, 1) for each picture, [N, 1, 1, 1]."""
+    return torch.rand((len(pictures), 1, 1, 1), generator=random, device=pictures.device)

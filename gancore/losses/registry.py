@@ -17,7 +17,10 @@ class Loss(Protocol):
     Logits in [N], losses out [N], unreduced. Both players see both, so that a relativistic
     loss is not a special case. A loss that also has an attribute `clip` asks for the
     discriminator's weights to be clipped to [-clip, clip] after each of its steps; one with an
-    attribute `own_penalty` (a `Penalty`) asks for that penalty to be added.
+    attribute `own_penalty` (a `Penalty`) asks for that penalty to be added. Where the generator's
+    loss depends on the real logits it says so by a constant `relativistic = True`; a critic, whose
+    loss is an estimate of the Wasserstein distance, by `estimates_wasserstein = True`; and where
+    the logit that divides real from fake is not 0, it is `boundary`.
     """
 
     def discriminator(self, real: Tensor, fake: Tensor, /) -> Tensor: ...
@@ -31,10 +34,17 @@ class Penalty(Protocol):
     Args of a call: the discriminator ([N, C, H, W] -> [N]), real and fake pictures
     [N, C, H, W] (detached), and the random generator for whatever is drawn. Returns the
     weighted penalty of each sample, [N]. It is applied on every `interval`-th step, times
-    `interval` ("lazy regularisation", Karras et al. 2020, arXiv:1912.04958, appendix B).
+    `interval` ("lazy regularisation", Karras et al. 2020, arXiv:1912.04958, appendix B): the
+    penalty multiplies by itself, the training step only counts.
     """
 
-    interval: int
+    @property
+    def active(self) -> bool:
+        """Whether it need be computed at all."""
+        ...
+
+    @property
+    def interval(self) -> int: ...
 
     def __call__(
         self,

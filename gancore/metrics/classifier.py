@@ -85,7 +85,10 @@ class Layers(FeatureNetwork):
         self.eval()
         for number, block in enumerate(self.blocks):
             assert isinstance(block, nn.Sequential)
-            self.blocks[number] = nn.Sequential(fuse_conv_bn_eval(block[0], block[1]))
+            convolution, norm = block
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            self.blocks[number] = nn.Sequential(fuse_conv_bn_eval(convolution, norm))
         return self
 
 

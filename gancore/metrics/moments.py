@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class TooFew(ValueError):  # noqa: N818  (names what there is)
+class TooFew(ValueError):
     """Fewer than two pictures have no covariance."""
 
 

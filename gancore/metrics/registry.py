@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from gancore.metrics.moments import Reference, Sample
 from gancore.registry import Registry
@@ -27,7 +29,7 @@ class Labelled(Protocol):
     def fingerprint(self) -> str: ...
 
 
-class FeatureNetworkUnavailable(RuntimeError):  # noqa: N818  (it is not there: a fact, no fault)
+class FeatureNetworkUnavailable(RuntimeError):
     """A feature network's weights cannot be had, or are not the right ones."""
 
 
@@ -43,8 +45,7 @@ class FeatureNetwork(nn.Module):
     digest: str
     accuracy: float | None = None
 
-    def forward(self, images: Tensor) -> Tensor:
-        raise TypeError("a feature network says how it makes features")
+    forward: Callable[[Tensor], Tensor]
 
 
 class Features(Protocol):
@@ -83,4 +84,5 @@ features: Registry[Features] = Registry("feature network")
 def frozen(network: FeatureNetwork, device: torch.device) -> FeatureNetwork:
     """A network as it is used for scores: fixed, in evaluation mode, in the fast memory format."""
     network.eval().requires_grad_(False)
-    return network.to(device=device, memory_format=torch.channels_last)
+    convert_conv2d_weight_memory_format(network, torch.channels_last)
+    return network.to(device)

@@ -10,147 +10,140 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 Norm = Literal["none", "batch", "layer", "spectral"]
-
-_FEW = 4
-"""Channels up to which a convolution is an edge layer: pictures on one side of it."""
+"""What a discriminator may be normalised by; a family spells the choices out in its signature."""
 
 
 class EdgeConv2d(nn.Conv2d):
-    """A convolution from or to pictures, as matrix products on a CPU.
+    """A convolution of pictures, whose parameters and mathematics are those of `nn.Conv2d`.
 
-    The CPU library's kernels are made for many channels on both sides; with one to four on one
-    side a product of patches is several times as fast (benchmarks/edge_layers.py). Parameters
-    and mathematics are those of `nn.Conv2d`, which computes it on any other device.
+    The CPU library has no fast kernel for a single input channel: there the convolution is a
+    matrix product of patches, and its forward and backward pass take 1/1.3 to 1/4 of the time
+    (benchmarks/edge_layers.py, which also shows why three channels stay with the library). Like
+    the library's it is differentiable twice, as gradient penalties need it.
 
     [N, in_channels, H, W] -> [N, out_channels, H', W']
     """
 
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding)
+        self.window = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type == "cpu" and self.in_channels <= _FEW:
-            return self._from_pictures(x)
-        if x.device.type == "cpu" and self.out_channels <= _FEW and self.stride == (1, 1):
-            return self._to_pictures(x)
-        return super().forward(x)
+        edge = self.in_channels == 1 and x.device.type == "cpu"
+        return self.product(x) if edge else super().forward(x)
 
-    def _from_pictures(self, x: Tensor) -> Tensor:
-        (high, wide), (down, right) = self.kernel_size, self.stride
-        top, left = _pair(self.padding)
-        patches = F.pad(x, (left, left, top, top)).unfold(2, high, down).unfold(3, wide, right)
-        count, _, rows, columns = patches.shape[:4]
-        # [N, C, rows, columns, high, wide] -> [N * rows * columns, C * high * wide]
-        flat = patches.permute(0, 2, 3, 1, 4, 5).reshape(count * rows * columns, -1)
-        product = F.linear(flat, self.weight.flatten(1), self.bias)
-        # The rows of the product are pixels with all their channels: channels_last as it comes.
-        return product.view(count, rows, columns, -1).permute(0, 3, 1, 2)
+    def product(self, x: Tensor) -> Tensor:
+        """The convolution as a matrix product, for any number of channels."""
+        assert self.bias is not None
+        rows, columns = self._size(x.shape[2]), self._size(x.shape[3])
+        patches = F.unfold(x, **self.window).transpose(1, 2)  # [N, H'W', C * kernel^2]
+        weight = self.weight.flatten(1).t().expand(len(x), -1, -1)
+        pixels = torch.baddbmm(self.bias, patches, weight)  # [N, H'W', out_channels]
+        # Channels come last in memory, which is the layout that networks run in.
+        return pixels.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
 
-    def _to_pictures(self, x: Tensor) -> Tensor:
-        # Each pixel's share in every pixel around it, then the sum of what falls on one place.
-        weight = self.weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, self.in_channels)
-        top, left = (size - 1 - p for size, p in zip(
-            self.kernel_size, _pair(self.padding), strict=True))
-        size = (x.shape[2] - self.kernel_size[0] + 1 + 2 * _pair(self.padding)[0],
-                x.shape[3] - self.kernel_size[1] + 1 + 2 * _pair(self.padding)[1])
-        return _spread(x, weight, self.bias, size, self.kernel_size, (1, 1), (top, left))
+    def _size(self, size: int) -> int:
+        window = self.window
+        return (size + 2 * window["padding"] - window["kernel_size"]) // window["stride"] + 1
 
 
 class EdgeConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution to pictures, as a matrix product on a CPU (see `EdgeConv2d`).
+    """A transposed convolution to pictures, with the mathematics of `nn.ConvTranspose2d`.
+
+    Where there is a single output channel the CPU takes a matrix product, then sums the patches
+    that overlap (see `EdgeConv2d`).
 
     [N, in_channels, H, W] -> [N, out_channels, H', W']
     """
 
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding)
+        self.window = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if x.device.type != "cpu" or self.out_channels > _FEW or output_size is not None:
-            return super().forward(x, output_size)
-        padding = _pair(self.padding)
-        size = tuple(
-            (n - 1) * s - 2 * p + k
-            for n, s, p, k in zip(x.shape[2:], self.stride, padding, self.kernel_size, strict=True)
-        )
-        weight = self.weight.permute(1, 2, 3, 0).reshape(-1, self.in_channels)
-        return _spread(x, weight, self.bias, size, self.kernel_size, self.stride, padding)
+        edge = self.out_channels == 1 and x.device.type == "cpu" and output_size is None
+        return self.product(x) if edge else super().forward(x, output_size)
+
+    def product(self, x: Tensor) -> Tensor:
+        """The transposed convolution as a matrix product, for any number of channels."""
+        assert self.bias is not None
+        size = (self._size(x.shape[2]), self._size(x.shape[3]))
+        patches = self.weight.flatten(1).t() @ x.flatten(2)  # [N, K * kernel^2, HW]
+        return F.fold(patches, size, **self.window) + self.bias.view(-1, 1, 1)
+
+    def _size(self, size: int) -> int:
+        window = self.window
+        return (size - 1) * window["stride"] - 2 * window["padding"] + window["kernel_size"]
 
 
 class FromLatent(nn.Linear):
-    """A latent vector to the first picture: a transposed convolution of one pixel, as a product.
+    """A latent vector to the first feature map: a transposed convolution of one pixel.
 
-    [N, latent] -> [N, channels, size, size]
+    As a product it costs a fraction of what the convolution kernels take for it.
+
+    [N, latent] -> [N, channels, 4, 4]
     """
 
-    def __init__(self, latent: int, channels: int, size: int = 4) -> None:
-        super().__init__(latent, size * size * channels)
-        self.channels = channels
-        self.size = size
+    def __init__(self, latent: int, channels: int) -> None:
+        super().__init__(latent, 16 * channels)
 
     def forward(self, latents: Tensor) -> Tensor:
-        pixels = super().forward(latents).view(-1, self.size, self.size, self.channels)
-        return pixels.permute(0, 3, 1, 2)  # Channels last in memory, as all that follow want it.
+        # Channels last in memory, so that the convolutions that follow need not copy.
+        return super().forward(latents).view(len(latents), 4, 4, -1).permute(0, 3, 1, 2)
 
 
 class ToLogit(nn.Linear):
-    """All of a small picture to one logit.
+    """The last feature map to one logit: a convolution that covers all of it.
 
-    [N, channels, size, size] -> [N]
+    [N, channels, 4, 4] -> [N]
     """
 
-    def __init__(self, channels: int, size: int = 4) -> None:
-        super().__init__(size * size * channels, 1)
+    def __init__(self, channels: int) -> None:
+        super().__init__(16 * channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
 
 
-def normalised(layer: nn.Module, norm: Norm, channels: int) -> nn.Sequential:
-    """A layer with the norm that a discriminator asks for.
+def map_norm(norm: Norm, channels: int) -> nn.Module:
+    """The layer that normalises feature maps, or one that does nothing.
 
-    Args:
-        channels: Of the layer's output.
+    [N, channels, H, W] -> [N, channels, H, W]
     """
     match norm:
         case "batch":
-            return nn.Sequential(layer, nn.BatchNorm2d(channels))
+            return nn.BatchNorm2d(channels)
         case "layer":
-            # One group of all channels: layer norm over C, H and W with a gain a channel.
-            return nn.Sequential(layer, nn.GroupNorm(1, channels))
-        case "spectral":
-            return nn.Sequential(spectral_norm(layer))
-        case "none":
-            return nn.Sequential(layer)
+            # One group of all channels: layer norm over C, H and W with one gain per channel.
+            return nn.GroupNorm(1, channels)
+        case "none" | "spectral":
+            return nn.Identity()
 
 
-def spectral_only(layer: nn.Module, norm: Norm) -> nn.Module:
-    """A layer that no other norm applies to: the first and the last of a discriminator."""
-    return spectral_norm(layer) if norm == "spectral" else layer
+def with_spectral_norm(network: nn.Module, norm: Norm) -> nn.Module:
+    """The network, whose every layer has a spectral norm of about 1 if `norm` is "spectral".
 
-
-def _spread(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    size: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-) -> Tensor:
-    """Gives every pixel's product with `weight` to the patch it belongs to, and sums overlaps."""
-    count, channels = x.shape[:2]
-    flat = x.permute(0, 2, 3, 1).reshape(-1, channels)
-    shares = (flat @ weight.T).view(count, -1, len(weight)).transpose(1, 2)
-    pictures = F.fold(shares, list(size), list(kernel), stride=list(stride), padding=list(padding))
-    return pictures if bias is None else pictures + bias.view(1, -1, 1, 1)
-
-
-def _pair(padding: str | tuple[int, ...]) -> tuple[int, ...]:
-    if isinstance(padding, str):
-        raise ValueError("an edge layer takes padding in pixels")
-    return padding
-
-
-@torch.no_grad()
-def initialise(network: nn.Module, std: float) -> None:
-    """Weights from N(0, std), biases 0 (Radford et al. 2016, arXiv:1511.06434, section 4)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            module.weight.normal_(0.0, std)
-            if module.bias is not None:
-                module.bias.zero_()
+    Miyato et al. 2018 (arXiv:1802.05957), algorithm 1: one power iteration per forward pass in
+    training mode, of the weight as a matrix [out, in * kernel^2]. Initialise the weights before:
+    afterwards `weight` is computed and cannot be written to.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers if norm == "spectral" else []:
+        spectral_norm(layer)
+    return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 from torch import nn
@@ -12,9 +13,8 @@ from gancore.models.blocks import (
     EdgeConvTranspose2d,
     FromLatent,
     ToLogit,
-    initialise,
-    normalised,
-    spectral_only,
+    map_norm,
+    with_spectral_norm,
 )
 from gancore.models.registry import ImageShape, models
 from gancore.schema import Count
@@ -25,8 +25,12 @@ from gancore.schema import Count
 class DCGAN:
     """DCGAN (Radford et al. 2016, arXiv:1511.06434, figure 1 and section 3).
 
+    The paper's architecture for 64 pixels, longer or shorter by as many layers as the resolution
+    asks for. As there, the discriminator's first and last layer have no batch norm.
+
     Args:
-        width: Channels beside the pictures; doubled with every halving of the resolution.
+        width: Channels of the layers beside the pictures; doubled with every halving of the
+            resolution.
         max_width: Channels at most.
         norm: Of the discriminator. The paper's is `batch`; `none` is sound with every loss and
             penalty, which is why a comparison starts from it.
@@ -42,32 +46,39 @@ class DCGAN:
     def generator(self, latent: int, shape: ImageShape) -> nn.Module:
         """[N, latent] -> [N, C, H, W] in [-1, 1]."""
         widths = self._widths(shape)[::-1]
-        layers: list[nn.Module] = [FromLatent(latent, widths[0]), nn.BatchNorm2d(widths[0])]
-        layers.append(nn.ReLU(inplace=True))
-        for before, after in zip(widths, widths[1:], strict=False):
+        layers: list[nn.Module] = [FromLatent(latent, widths[0])]
+        for before, after in pairwise(widths):
+            layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
+            # No bias where batch norm subtracts it again.
             layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
-            layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
         layers.append(EdgeConvTranspose2d(widths[-1], shape.channels, 4, stride=2, padding=1))
-        network = nn.Sequential(*layers, nn.Tanh())
-        initialise(network, 0.02)
-        return network
+        return _initialised(nn.Sequential(*layers, nn.Tanh()))
 
     def discriminator(self, shape: ImageShape) -> nn.Module:
         """[N, C, H, W] -> [N]."""
         widths = self._widths(shape)
         first = EdgeConv2d(shape.channels, widths[0], 4, stride=2, padding=1)
-        layers: list[nn.Module] = [first, nn.LeakyReLU(0.2, inplace=True)]
-        for before, after in zip(widths, widths[1:], strict=False):
-            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-        layers.append(ToLogit(widths[-1]))
-        initialise(nn.Sequential(*layers), 0.02)
-        layers[0], layers[-1] = (spectral_only(layers[i], self.norm) for i in (0, -1))
-        for number, width in enumerate(widths[1:], start=1):
-            layers[2 * number] = normalised(layers[2 * number], self.norm, width)
-        return nn.Sequential(*layers)
+        # Not in place: the edge layer's output is a view, and writing to one costs a copy.
+        layers: list[nn.Module] = [first, nn.LeakyReLU(0.2)]
+        for before, after in pairwise(widths):
+            bias = self.norm != "batch"
+            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias))
+            layers += [map_norm(self.norm, after), nn.LeakyReLU(0.2, inplace=True)]
+        network = _initialised(nn.Sequential(*layers, ToLogit(widths[-1])))
+        return with_spectral_norm(network, self.norm)
 
     def _widths(self, shape: ImageShape) -> list[int]:
         """Channels at half the resolution, a quarter, ... down to 4x4."""
         halvings = shape.resolution.bit_length() - 3
         return [min(self.max_width, self.width * 2**n) for n in range(halvings)]
+
+
+def _initialised(network: nn.Module) -> nn.Module:
+    """Weights from N(0, 0.02) as in section 4 of the paper, biases 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network

@@ -83,7 +83,7 @@ def newest(folder: Path, at_most: int) -> tuple[Checkpoint | None, list[str]]:
     Args:
         at_most: Epochs beyond this one are passed over.
     """
-    troubles = []
+    troubles: list[str] = []
     for path in sorted(folder.glob("epoch-*.pt"), reverse=True):
         if int(path.stem.removeprefix("epoch-")) <= at_most:
             try:

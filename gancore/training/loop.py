@@ -105,7 +105,6 @@ class Training(Iterator[EpochReport]):
         scores = dict.fromkeys(names, float("nan")) if evidence else self._score()
         evidence = evidence or divergence({}, scores)
         self.diverged = bool(evidence)
-        grid = self.sample(self._grid_latents)
         return EpochReport(
             epoch=self.epoch,
             kimg=self.seen / 1000,
@@ -115,10 +114,14 @@ class Training(Iterator[EpochReport]):
             seconds_training=trained - began,
             seconds_evaluation=time.perf_counter() - trained,
             pictures=shown,
-            grid=tile(grid),
+            grid=self.grid(),
             verdict="diverged" if self.diverged else "healthy",
             evidence=evidence,
         )
+
+    def grid(self) -> Tensor:
+        """Samples of the same latents in every epoch of every run, uint8 [C, H, W]."""
+        return tile(self.sample(self._grid_latents))
 
     @torch.inference_mode()
     def sample(self, latents: Tensor) -> Tensor:

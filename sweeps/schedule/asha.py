@@ -65,8 +65,9 @@ class Asha:
         Args:
             score: This epoch's, of any size; not finite is ignored.
         """
-        best = min(self._best.get(trial, math.inf), self.sign * score if math.isfinite(score)
-                   else math.inf)
+        best = min(
+            self._best.get(trial, math.inf), self.sign * score if math.isfinite(score) else math.inf
+        )
         self._best[trial] = best
         if not math.isfinite(best):
             return GO_ON
@@ -122,8 +123,11 @@ def expected_epochs(
             rule = Asha(grace=grace, eta=eta, last=max(lengths))
             for number, length in enumerate(lengths):
                 score = draws.random()
-                stops = (e for e in rule.epochs if e < length
-                         and rule.judge(str(number), "", e, score).stop)
+                stops = (
+                    e
+                    for e in rule.epochs
+                    if e < length and rule.judge(str(number), "", e, score).stop
+                )
                 total += next(stops, length)
         totals.append(total)
     return fmean(totals)

@@ -17,7 +17,7 @@ OnStop = Callable[[str, int, str], None]
 """(trial uid, epoch, reason): called before Tune hears of the stop."""
 
 
-class RuleScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types.
+class RuleScheduler(FIFOScheduler):
     """Starts trials in the order planned and ends those that the rule ends.
 
     A trial that has diverged says so in its report and ends without being shown to the rule, so
@@ -29,7 +29,7 @@ class RuleScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types.
         self._judge = judge
         self._on_stop = on_stop
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+    def on_trial_result(self, _controller: Any, _trial: Trial, result: dict[str, Any]) -> str:
         if result.get("ended"):
             return str(TrialScheduler.STOP)
         uid, epoch = result["uid"], result["epoch"]

@@ -216,7 +216,7 @@ def _infinite(points: list[Point]) -> Iterator[str]:
 
 def _span(values: set[Any]) -> str:
     """The values of a dimension: all where they are few, else from the least to the greatest."""
-    if len(values) <= 8 or not all(isinstance(v, int | float) for v in values):
+    if len(values) <= 3 or not all(isinstance(v, int | float) for v in values):
         return ", ".join(sorted(map(decimal, values)))
     return f"{decimal(min(values))} .. {decimal(max(values))} ({len(values)} values)"
 

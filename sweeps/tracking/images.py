@@ -8,8 +8,9 @@ from pathlib import Path
 
 FOLDER = "images"
 KEY = "samples"
-THUMBNAIL = 256
-"""Longest side in pixels of the small copy that MLflow shows in overviews."""
+THUMBNAIL = 1024
+"""Longest side in pixels of the copy that the image view shows; `log_image` takes 256, at which
+a grid of 64 pictures is a blur."""
 
 
 def grid_of(trial_folder: Path, epoch: int) -> Path:

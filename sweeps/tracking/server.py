@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from urllib.parse import quote
 
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.tracking.address import artifact_folder, database_file, default_uri
+from sweeps.tracking.store import experiment_name
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
@@ -52,8 +56,8 @@ def serve(storage: Path, port: int) -> None:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with suppress(KeyboardInterrupt):
-            _wait_until_ready(server, port, log)
-            print(f"MLflow on {storage}: http://{HOST}:{port}  (Ctrl-C ends it)", flush=True)
+            address = _address_when_ready(server, port, log)
+            print(f"MLflow on {storage}, until Ctrl-C: {address}", flush=True)
             server.wait()
             raise EnvironmentTrouble(f"MLflow's server ended by itself; see {log}")
     finally:
@@ -96,14 +100,22 @@ def _command(storage: Path, port: int) -> list[str]:
     ]
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _address_when_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> str:
+    """Where the sweeps are shown, as soon as the server answers."""
+    address = f"http://{HOST}:{port}"
+    query = f"experiments/get-by-name?experiment_name={quote(experiment_name())}"
     until = time.monotonic() + READY_SECONDS
     # Without a proxy that the environment may name: this is a talk with ourselves.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < until and server.poll() is None:
-        with suppress(OSError), opener.open(f"http://{HOST}:{port}/health", timeout=5):
-            return
-        time.sleep(0.2)
+        try:
+            with opener.open(f"{address}/api/2.0/mlflow/{query}", timeout=5) as answer:
+                number = json.load(answer)["experiment"]["experiment_id"]
+            return f"{address}/#/experiments/{number}/runs?workflowType=machine_learning"
+        except urllib.error.HTTPError:  # It answers, and knows of no sweep yet.
+            return address
+        except OSError:
+            time.sleep(0.2)
     raise EnvironmentTrouble(f"MLflow's server did not start; see {log}")
 
 

@@ -16,6 +16,9 @@ from sweeps.tracking.address import artifact_folder, is_server, scrubbed
 from sweeps.tracking.description import STATUS, Value
 
 PARENT = "mlflow.parentRunId"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it MLflow's pages take the experiment for one with a language model."""
+
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Waiting and trying again is ours: MLflow's own would block for four minutes.
@@ -29,6 +32,11 @@ SETTINGS = {
 """MLflow's settings where the user has not set them."""
 
 _HEALS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+
+
+def experiment_name() -> str:
+    """The experiment that holds the sweeps: `gansweep`, unless MLflow's own variable names one."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME", "gansweep")
 
 
 class RunGone(Exception):
@@ -60,7 +68,7 @@ class Store:
     """One tracking store and the experiment that holds the sweeps.
 
     Every method raises `Failure` when the store cannot be used, and `RunGone` for a run that is
-    not there. The experiment is `gansweep`, or what `MLFLOW_EXPERIMENT_NAME` says.
+    not there.
 
     Args:
         storage: Where artifacts go when there is a database but no server to take them.
@@ -90,12 +98,12 @@ class Store:
         """The experiment, made or brought back where it is missing."""
         from mlflow.exceptions import MlflowException
 
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "gansweep")
+        name = experiment_name()
         found = self.client.get_experiment_by_name(name)
         if found is None:
             place = None if is_server(self.uri) else artifact_folder(self.storage).as_uri()
             try:
-                return str(self.client.create_experiment(name, artifact_location=place))
+                return str(self.client.create_experiment(name, place, EXPERIMENT_TAGS))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

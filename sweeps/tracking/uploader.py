@@ -17,6 +17,7 @@ from sweeps.tracking.address import check_uri, redacted
 from sweeps.tracking.description import SWEEP_ID, TRIAL
 from sweeps.tracking.memory import Memory, Sent
 from sweeps.tracking.store import PARENT, Failure, RunGone, Store, Trouble, failures
+from sweeps.trial import prepare_process
 
 FILES = ("sweep.yaml", "plan.json", "results.csv")
 
@@ -136,10 +137,10 @@ class Uploader:
         trial = result.trial
         records = journal.read(self.sweep, trial.uid)
         sent = self._memory.runs.get(trial.uid)
+        start_ms = (records[0]["time_ms"] if records else self.results.began_ms) or 0
         if sent is None:
             params = description.trial_params(trial.config)
-            start_ms = records[0]["time_ms"] if records else self.results.began_ms
-            sent = self._run(sweep_id, trial.uid, trial.uid, start_ms or 0, params)
+            sent = self._run(sweep_id, trial.uid, trial.uid, start_ms, params)
         points = [p for p in result.points if p.epoch > sent.epoch]
         self._store.log(
             sent.run,
@@ -147,13 +148,13 @@ class Uploader:
             tags={PARENT: parent, **description.trial_tags(result, state)},
         )
         with tempfile.TemporaryDirectory() as scratch:
-            for point in points:
-                grid = images.grid_of(self._trial_folder(trial.uid), point.epoch)
+            # The untrained generator's grid comes first: MLflow's slider starts at step 0.
+            first = [] if sent.epoch else [(0, start_ms)]
+            for epoch, time_ms in [*first, *((p.epoch, p.time_ms) for p in points)]:
+                grid = images.grid_of(self._trial_folder(trial.uid), epoch)
                 if grid.is_file():
                     owner = f"{sweep_id}/{trial.uid}"
-                    images.stage(
-                        grid, Path(scratch), owner=owner, epoch=point.epoch, time_ms=point.time_ms
-                    )
+                    images.stage(grid, Path(scratch), owner=owner, epoch=epoch, time_ms=time_ms)
             if any(Path(scratch).iterdir()):
                 self._store.client.log_artifacts(sent.run, scratch, images.FOLDER)
                 self._store.log(sent.run, tags={"mlflow.loggedImages": "True"})
@@ -197,6 +198,7 @@ class Uploader:
             return
         for path in (checkpoint, checkpoint.with_suffix(".json")):
             client.log_artifact(run, str(path), "checkpoint")
+        prepare_process(self.results.plan.plugins, self.sweep / "plugins")
         try:
             if not models.has_model(client, run, epoch):
                 models.log_generator(client, run, checkpoint, epoch)

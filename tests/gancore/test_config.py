@@ -18,8 +18,9 @@ def problems(mapping: dict[str, Any]) -> list[str]:
 
 def test_a_component_may_be_its_name_alone() -> None:
     short = RunConfig.of({"loss": "hinge", "data": "digits", "model": "mlp"}, CATALOGUE)
-    long = RunConfig.of({"loss": {"name": "hinge"}, "data": {"name": "digits"},
-                         "model": {"name": "mlp"}}, CATALOGUE)
+    long = RunConfig.of(
+        {"loss": {"name": "hinge"}, "data": {"name": "digits"}, "model": {"name": "mlp"}}, CATALOGUE
+    )
     assert short == long
     assert short.loss == Component(name="hinge")
 
@@ -69,7 +70,8 @@ def test_every_problem_is_found_in_one_pass() -> None:
     [
         (
             {"data": {"name": "mnist5k", "resolution": 1024}},
-            "data.resolution: mnist5k has pictures of 28 pixels, which cannot show 1024 (at most 32)",
+            "data.resolution: mnist5k has pictures of 28 pixels, which cannot show 1024 "
+            "(at most 32)",
         ),
         (
             {"data": {"name": "mnist5k", "resolution": 24}},

@@ -30,9 +30,9 @@ def test_it_decides_as_ray_does_on_healthy_curves(
         sign = -1 if goal == "min" else 1
         score = running[trial] + draws.gauss(0, 0.1)
         best[trial] = max(best.get(trial, -math.inf), sign * score)
-        theirs = rays.on_result(
-            SimpleNamespace(trial_id=trial), epochs[trial], best[trial]
-        ) == "STOP"
+        theirs = (
+            rays.on_result(SimpleNamespace(trial_id=trial), epochs[trial], best[trial]) == "STOP"
+        )
         if epochs[trial] >= last:
             del running[trial]
             continue
@@ -62,9 +62,7 @@ def test_the_best_score_so_far_counts_and_not_the_last() -> None:
     for epoch, score in [(1, 90), (2, 90), (3, 9.5)]:
         decision = rule.judge("late", "arm", epoch, score)
     assert decision.stop
-    assert decision.reason == (
-        "asha: best 9.5 misses the cut-off 9 of rung 3 (2 came before)"
-    )
+    assert decision.reason == ("asha: best 9.5 misses the cut-off 9 of rung 3 (2 came before)")
 
 
 def test_arms_do_not_race_each_other() -> None:

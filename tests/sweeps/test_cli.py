@@ -48,7 +48,7 @@ def test_a_plan_names_trials_arms_rungs_and_epochs(file: Path) -> None:
     assert facts["arms"] == {"nonsaturating": 2, "hinge": 2}
     assert facts["epochs"] == 8
     assert 4 < facts["expected_epochs"] < 8
-    assert [t["uid"] for t in facts["trials"]][0] == "000-nonsaturating"
+    assert facts["trials"][0]["uid"] == "000-nonsaturating"
 
 
 def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(file: Path) -> None:
@@ -70,10 +70,13 @@ def test_try_trains_one_trial_here_and_says_an_epoch_a_line(file: Path, tmp_path
     assert code == 0
     lines = text.splitlines()
     assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == [
-        "epoch 1/2", "epoch 2/2",
+        "epoch 1/2",
+        "epoch 2/2",
     ]
     assert sorted(p.name for p in (out / "trials" / "003-hinge" / "samples").iterdir()) == [
-        "epoch-0001.png", "epoch-0002.png",
+        "epoch-0000.png",
+        "epoch-0001.png",
+        "epoch-0002.png",
     ]
     picture = tmp_path / "grid.png"
     code, text, _ = gansweep("sample", out, "--count", 9, "--out", picture)

@@ -33,7 +33,9 @@ def test_the_owner_is_named_and_a_dead_one_is_none(tmp_path: Path) -> None:
     )
     process = subprocess.Popen(
         [sys.executable, "-c", holder, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdin is not None

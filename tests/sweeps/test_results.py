@@ -67,7 +67,9 @@ def test_a_sweep_is_told_by_its_journal_alone(place: Path) -> None:
     assert (first.best, first.best_epoch, first.epoch) == (5.0, 2, 4)
     assert [arm for arm, _ in results.leaderboard] == ["minimax", "hinge"]
     assert [r.trial.uid for r in results.leaderboard[1][1]] == [
-        "000-hinge", "002-hinge", "004-hinge",
+        "000-hinge",
+        "002-hinge",
+        "004-hinge",
     ]
     assert results.best is not None
     assert results.best.trial.uid == "003-minimax"

@@ -134,9 +134,7 @@ class TestThroughRay:
             run(sweep(resources={"gpu": 64}), Options(storage=tmp_path))
 
 
-def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tmp_path: Path, cache: Path) -> None:
     spec = sweep(base={**BASE, "epochs": 6}, schedule="none")
     file = tmp_path / "q.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in spec.items() if k != "name"}))
@@ -145,11 +143,19 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
     def command(storage: str, *words: str) -> list[str]:
         return [sys.executable, "-m", "sweeps.cli", *words, "--storage", str(tmp_path / storage)]
 
-    subprocess.run(command("calm", "run", str(file)), env=environment, check=True,
-                   stdout=subprocess.DEVNULL, timeout=300)
+    subprocess.run(
+        command("calm", "run", str(file)),
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=300,
+    )
     process = subprocess.Popen(
-        command("killed", "run", str(file)), env=environment, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        command("killed", "run", str(file)),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     place = tmp_path / "killed" / "q"
     deadline = time.monotonic() + 120
@@ -160,8 +166,14 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert Results.read(place).epochs_done < 24
-    done = subprocess.run(command("killed", "resume", "q"), env=environment, check=False,
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command("killed", "resume", "q"),
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
 
     calm, killed = Results.read(tmp_path / "calm" / "q"), Results.read(place)

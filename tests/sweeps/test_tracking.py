@@ -101,7 +101,7 @@ def tell(place: Path, uid: str, scores: list[float], first: int = 1, **end: str)
         for epoch, score in enumerate(scores, first):
             grid = place / "trials" / uid / "samples" / f"epoch-{epoch:04d}.png"
             grid.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (512, 256), 40 * epoch).save(grid)
+            Image.new("L", (1100, 550), 40 * epoch).save(grid)
             checkpoint = place / "trials" / uid / "checkpoints" / f"epoch-{epoch:04d}.pt"
             checkpoint.parent.mkdir(exist_ok=True)
             checkpoint.write_bytes(b"weights")
@@ -406,7 +406,7 @@ def test_pictures_have_the_names_that_mlflow_itself_gives(sweep: Path) -> None:
     assert run.data.tags["mlflow.loggedImages"] == logged
     small = next(path for path in ours if path.endswith(".webp"))
     with Image.open(client.download_artifacts(run.info.run_id, small)) as thumbnail:
-        assert thumbnail.size == (256, 128)
+        assert thumbnail.size == (1024, 512)
 
 
 def test_the_best_generator_of_each_arm_loads_without_pickle_for_any_batch(
@@ -509,6 +509,28 @@ def test_a_run_that_vanishes_under_a_running_uploader_is_made_anew(sweep: Path) 
     assert not trouble.lasting
     assert uploader.pass_once() is None
     assert points_of(client, runs_of(client)[LEFT]) == journalled(sweep, LEFT)
+
+
+def test_memory_lost_under_a_running_uploader_makes_no_second_run(sweep: Path) -> None:
+    uploader = Uploader(sweep, tracking.default_uri(sweep.parent))
+    assert uploader.pass_once() is None
+    (sweep / "tracking.json").unlink()
+    tell(sweep, LEFT, [3.0], first=2)
+    assert uploader.pass_once() is None
+    client = client_of(sweep)
+    runs = runs_of(client)
+    assert len(runs) == 6
+    assert points_of(client, runs[LEFT]) == journalled(sweep, LEFT)
+
+
+def test_a_plan_that_grew_longer_leaves_parameters_as_they_were(sweep: Path) -> None:
+    uri = tracking.default_uri(sweep.parent)
+    tracking.sync(sweep, uri)
+    longer = {**SWEEP, "base": {**SWEEP["base"], "epochs": 9}}
+    make_plan(SweepSpec.of(longer)).write(sweep)
+    (sweep / "tracking.json").unlink()
+    tracking.sync(sweep, uri)  # MLflow refuses a parameter that changes.
+    assert runs_of(client_of(sweep))[COMPLETED].data.params["epochs"] == "3"
 
 
 def test_sweeps_of_one_store_do_not_meet(storage: Path) -> None:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SWEEP = """
 base:
   data: digits
@@ -54,8 +52,12 @@ def test_trials_run_on_both_nodes_of_a_running_cluster(tmp_path: Path, cache: Pa
         text=True,
         timeout=240,
         check=False,
-        env={**os.environ, "GANSWEEP_CACHE": str(cache), "RAY_AUTH_MODE": "disabled",
-             "HOME": str(tmp_path)},
+        env={
+            **os.environ,
+            "GANSWEEP_CACHE": str(cache),
+            "RAY_AUTH_MODE": "disabled",
+            "HOME": str(tmp_path),
+        },
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.strip().splitlines()[-1])

@@ -93,6 +93,7 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfbase:\r\n  batch: 1\r\nlist: [\r\n  2]\r\n")
     document = read_yaml(path)
     assert document.value == {"base": {"batch": 1}, "list": [2]}
+    assert document.text.startswith("base")
     assert document.line_of(("list", 0)) == 4
 
 

@@ -32,8 +32,11 @@ def small(**changes: Any) -> RunConfig:
 
 def test_a_short_run_learns() -> None:
     config = small(
-        model={"name": "dcgan", "width": 16}, epochs=6, ema_kimg=0.5,
-        generator={"lr": 2e-3}, discriminator={"lr": 2e-3},
+        model={"name": "dcgan", "width": 16},
+        epochs=6,
+        ema_kimg=0.5,
+        generator={"lr": 2e-3},
+        discriminator={"lr": 2e-3},
     )
     scores = [report.scores["fid200"] for report in train(config)]
     assert scores[-1] < 0.6 * scores[0]
@@ -53,8 +56,15 @@ def test_every_loss_trains_and_says_what_it_should(loss: str) -> None:
     assert not report.diverged
     values = report.values()
     assert all(math.isfinite(v) for v in values.values())
-    assert {"fid200", "loss_generator", "loss_discriminator", "kimg", "pictures_per_second",
-            "gradient_norm_generator", "gradient_norm_discriminator"} <= values.keys()
+    assert {
+        "fid200",
+        "loss_generator",
+        "loss_discriminator",
+        "kimg",
+        "pictures_per_second",
+        "gradient_norm_generator",
+        "gradient_norm_discriminator",
+    } <= values.keys()
     critic = loss in ("wasserstein", "wasserstein_gp")
     assert ("wasserstein_estimate" in values) == critic
     assert ("accuracy_real" in values) == (not critic)
@@ -64,7 +74,9 @@ def test_every_loss_trains_and_says_what_it_should(loss: str) -> None:
 
 def test_a_huge_learning_rate_is_called_diverged_at_its_first_evaluation() -> None:
     config = small(
-        model={"name": "dcgan", "width": 8}, generator={"lr": 10}, discriminator={"lr": 10},
+        model={"name": "dcgan", "width": 8},
+        generator={"lr": 10},
+        discriminator={"lr": 10},
         epochs=5,
     )
     reports = list(train(config))
