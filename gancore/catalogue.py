@@ -65,17 +65,27 @@ class Catalogue:
         return self._tables[kind]
 
     @classmethod
-    def read(cls, plugins: Iterable[Path] = ()) -> Catalogue:
-        """gancore's components, those of plug-in files, and what this process has registered.
+    def read_source(cls, plugins: Iterable[Path] = ()) -> Catalogue:
+        """gancore's components and those of plug-in files.
 
         Raises:
             SyntaxError: A plug-in is not Python.
         """
         here = Path(__file__).parent
         own = [file for name in _FOLDERS for file in sorted((here / name).glob("*.py"))]
-        entries = [entry for file in [*own, *plugins] for entry in _entries(file)]
-        known = {(entry.kind, entry.name) for entry in entries}
-        return cls([*entries, *(e for e in _registered() if (e.kind, e.name) not in known)])
+        return cls(entry for file in [*own, *plugins] for entry in _entries(file))
+
+    @classmethod
+    def read(cls, plugins: Iterable[Path] = ()) -> Catalogue:
+        """The same with what else this process has registered.
+
+        Raises:
+            SyntaxError: A plug-in is not Python.
+        """
+        catalogue = cls.read_source(plugins)
+        for entry in _registered():
+            catalogue[entry.kind].setdefault(entry.name, entry)
+        return catalogue
 
 
 def _registered() -> Iterator[Entry]:

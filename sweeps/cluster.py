@@ -49,16 +49,17 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
 
     joined = ray.is_initialized()
     if not joined:
-        level = logging.INFO if verbose else logging.ERROR
+        # What is sent with an address goes to a cluster that others use too.
+        own: dict[str, Any] = {"include_dashboard": False}
+        sent: dict[str, Any] = {"runtime_env": {"env_vars": SETTINGS}}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 ray.init(
                     address=address or "local",
                     log_to_driver=verbose,
-                    logging_level=level,
-                    runtime_env={"env_vars": SETTINGS} if address else None,
-                    **({} if address else {"include_dashboard": False}),
+                    logging_level=logging.INFO if verbose else logging.ERROR,
+                    **(sent if address else own),
                 )
             except (ConnectionError, RuntimeError, ValueError) as error:
                 text = str(error).strip().split("\n")[0]

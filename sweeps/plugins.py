@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from gancore.catalogue import KINDS, REGISTERED, Catalogue
+from gancore.catalogue import KINDS, Catalogue
 from gancore.schema import Refused
 
 
@@ -43,7 +43,7 @@ def taken(own: Catalogue, merged: Catalogue) -> Iterator[str]:
     """What plug-ins name that gancore has named already: importing them would fail."""
     for kind, word in KINDS.items():
         for name, entry in own[kind].items():
-            if entry.origin not in (merged[kind][name].origin, REGISTERED):
+            if entry.origin != merged[kind][name].origin:
                 yield f"{merged[kind][name].origin} names a {word} {name!r}, which gancore has"
 
 

@@ -203,11 +203,11 @@ class _Reader:
         return tuple(found)
 
     def catalogue(self, modules: tuple[str, ...]) -> Catalogue:
-        own = Catalogue.read()
+        own = Catalogue.read_source()
         if not modules:
             return own
         files = [file for module in modules for file in plugins.find(module, self.folder)]
-        merged = Catalogue.read(files)
+        merged = Catalogue.read_source(files)
         for message in plugins.taken(own, merged):
             self.problems.add(("plugins",), "plugins", message)
         return merged

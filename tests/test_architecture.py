@@ -19,7 +19,10 @@ MODULES = [str(m.relative_to(ROOT)) for m in modules()]
 def test_imports_go_one_way() -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -85,7 +88,11 @@ def test_what_is_read_from_source_is_what_runs(kind: str) -> None:
         for option in live.values():
             told = entry.options[option.name]
             assert (told.kind, told.range, told.choices, told.optional, told.default) == (
-                option.kind, option.range, option.choices, option.optional, option.default,
+                option.kind,
+                option.range,
+                option.choices,
+                option.optional,
+                option.default,
             ), f"{name}.{option.name}"
             assert told.help, f"{name}.{option.name} has no line under Args"
         assert entry.facts == table.facts(name), name

@@ -25,7 +25,7 @@ class RuleScheduler(FIFOScheduler):
     """
 
     def __init__(self, judge: Judge, on_stop: OnStop) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._judge = judge
         self._on_stop = on_stop
 

@@ -42,11 +42,11 @@ def one_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
         plugins = list(plugins)
         return fresh(plugins) if plugins else OWN
 
-    fresh = Catalogue.read
-    monkeypatch.setattr(Catalogue, "read", read)
+    fresh = Catalogue.read_source
+    monkeypatch.setattr(Catalogue, "read_source", read)
 
 
-OWN = Catalogue.read()
+OWN = Catalogue.read_source()
 
 
 def written(folder: Path, text: str, name: str = "sweep.yaml") -> Path:

@@ -213,7 +213,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_root() == Path.home() / ".cache" / "gansweep"
 
 
-CATALOGUE = Catalogue.read()
+CATALOGUE = Catalogue.read_source()
 
 
 def test_the_catalogue_has_every_data_set() -> None:
