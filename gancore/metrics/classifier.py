@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,12 @@ class Classifier:
                 "none: use `features: inception`"
             )
         path = folder / f"classifier-{real.fingerprint[:12]}-{RECIPE}.pt"
-        if not path.with_suffix(".json").exists():
+        kept = _read(path)
+        if kept is None:
             _write(path, *train_classifier(real, held_out))
-        return _read(path)
+            kept = _read(path)
+        assert kept is not None
+        return kept
 
 
 class Layers(FeatureNetwork):
@@ -143,15 +147,18 @@ def _write(path: Path, network: Layers, accuracy: float) -> None:
     write_json(path.with_suffix(".json"), facts)
 
 
-def _read(path: Path) -> FeatureNetwork:
-    facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-    network = Layers(facts["channels"], facts["classes"])
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    if weights_digest(network.state_dict()) != facts["digest"]:
-        raise FeatureNetworkUnavailable(f"{path} is damaged: delete it, and it is trained again")
-    network = network.folded()
-    network.digest, network.accuracy = facts["digest"], facts["accuracy"]
-    return network
+def _read(path: Path) -> FeatureNetwork | None:
+    """The network as it was written; None where it was not, or is damaged."""
+    try:
+        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+        network = Layers(facts["channels"], facts["classes"])
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.digest, network.accuracy = facts["digest"], facts["accuracy"]
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    if weights_digest(network.state_dict()) != network.digest:
+        return None
+    return network.folded()
 
 
 def weights_digest(state: dict[str, Tensor]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,8 +133,8 @@ def _make(path: Path, network: FeatureNetwork, real: Labelled, device: torch.dev
 def _read(path: Path) -> Reference | None:
     """A reference made before; None where there is none, or none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             mean, root = torch.from_numpy(kept["mean"]), torch.from_numpy(kept["root"])
             return Reference(int(kept["count"]), mean, root)
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

@@ -45,8 +45,8 @@ def frechet_distance(real: Reference, generated: Sample) -> float:
     gap = (real.mean - generated.mean).square().sum()
     root_trace = trace_of_root(real.root, generated)
     distance = gap + real.variance + generated.variance - 2 * root_trace
-    # What is left below 0 is round-off of the three large terms.
-    return max(0.0, float(distance))
+    # What is left below 0 is round-off of the three large terms; clamp keeps NaN.
+    return float(distance.clamp(min=0)) if torch.isfinite(distance) else float("nan")
 
 
 def trace_of_root(root: Tensor, generated: Sample) -> Tensor:

@@ -1,0 +1,84 @@
+"""The published Inception is opened only when it is the published Inception."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gancore.metrics import features, inception
+from gancore.metrics.registry import FeatureNetworkUnavailable
+
+
+class Nothing:
+    images = np.zeros((2, 1, 8, 8), np.uint8)
+    labels = None
+    fingerprint = "0"
+
+
+def load(folder: Path, weights: Path | None) -> nn.Module:
+    source = features.build("inception")
+    return source.load(Nothing(), Nothing(), folder, str(weights) if weights else None)
+
+
+class Trap:
+    """What a malicious weights file is: unpickling it runs code."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path(self.path),))
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+def test_another_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(pickle.dumps(Trap(str(sprung))))
+    with pytest.raises(FeatureNetworkUnavailable, match="is not the published Inception"):
+        load(tmp_path, weights)
+    assert not sprung.exists()
+    pickle.loads(weights.read_bytes())
+    assert sprung.exists()  # the trap works, had it been opened
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FeatureNetworkUnavailable, match=r"no Inception weights at .*absent\.pth"):
+        load(tmp_path, tmp_path / "absent.pth")
+
+
+def test_without_a_network_it_says_where_to_put_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("Temporary failure in name resolution")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(FeatureNetworkUnavailable, match=r"objective\.inception_weights") as caught:
+        load(tmp_path, None)
+    assert "\n" not in str(caught.value)
+    assert "name resolution" in str(caught.value)
+
+
+def test_the_right_file_gives_2048_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the graph and random weights: the published ones are not to be had offline."""
+
+    class Graph(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+            assert x.shape[1:] == (3, 8, 8)
+            assert x.dtype == torch.uint8
+            return (x.float().mean((1, 2, 3))[:, None].expand(-1, 2048),)
+
+    content = b"published"
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    monkeypatch.setattr(inception, "HASH_PREFIX", hashlib.sha256(content).hexdigest()[:8])
+    monkeypatch.setattr(inception, "extractor", lambda _: Graph())
+    network = load(tmp_path, path)
+    assert network.digest == hashlib.sha256(content).hexdigest()
+    assert network(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 2048)
