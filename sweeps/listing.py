@@ -34,16 +34,16 @@ def show_plan(spec: SweepSpec, *, as_json: bool) -> None:
     )
     if facts["rungs"]:
         rungs = ", ".join(map(str, facts["rungs"]))
+        console.print(f"asha within {plan.schedule.within}, rungs at epochs {rungs}")
         console.print(
-            f"asha within {plan.schedule.within}: rungs at epochs {rungs}; about "
-            f"{facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained"
+            f"about {facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained"
         )
     else:
         console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
     console.print()
     varied = sorted({k for t in plan.trials for k in t.varied if k not in plan.scientific})
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("trial", "seed", "epochs"):
+    for heading in ("trial", "seed"):
         table.add_column(heading, no_wrap=True)
     for key in varied:
         table.add_column(key, justify="right", overflow="fold")
@@ -52,7 +52,6 @@ def show_plan(spec: SweepSpec, *, as_json: bool) -> None:
         table.add_row(
             t.uid,
             str(t.seed),
-            str(t.epochs),
             *(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells),
         )
     console.print(table)

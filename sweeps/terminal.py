@@ -152,7 +152,7 @@ def leaderboard(results: Results) -> Table:
     table.add_column(f"best {plan.objective}", justify="right", no_wrap=True)
     table.add_column("epoch", justify="right", no_wrap=True)
     table.add_column("trials", no_wrap=True)
-    table.add_column("with", overflow="fold")
+    table.add_column("with", no_wrap=True)
     for place, (arm, trials) in enumerate(results.leaderboard, start=1):
         best = trials[0]
         tuned = (
@@ -166,7 +166,7 @@ def leaderboard(results: Results) -> Table:
             _score(best) or "none",
             str(best.best_epoch or ""),
             _counts(trials),
-            Text(", ".join(tuned), style="dim"),
+            Text("\n".join(tuned), style="dim"),
         )
     return table
 
