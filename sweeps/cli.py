@@ -94,13 +94,14 @@ def resume(name: str, **where: Any) -> None:
 
 @main.command()
 @_FILE
+@click.option("--probe", is_flag=True, help="Train a few steps of each arm: tells time and disk.")
 @_json
-def plan(file: Path, as_json: bool) -> None:
+def plan(file: Path, probe: bool, as_json: bool) -> None:
     """Show what a sweep would do; touches nothing."""
     from sweeps.listing import show_plan
     from sweeps.sweep import load_spec
 
-    show_plan(load_spec(file), as_json=as_json)
+    show_plan(load_spec(file), with_probe=probe, as_json=as_json)
 
 
 @main.command("try")

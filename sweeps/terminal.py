@@ -103,10 +103,10 @@ class Follower:
         if best := results.best:
             text.append(f"  best {results.plan.objective} {best.best:.4g} ({best.trial.uid})")
         elapsed = time.monotonic() - self._began
-        text.append(f"  {_clock(elapsed)}")
+        text.append(f"  {duration(elapsed)}")
         fresh = results.epochs_done - self._epochs_before
         if fresh:
-            text.append(f"  about {_clock(elapsed / fresh * self._epochs_left())} left")
+            text.append(f"  about {duration(elapsed / fresh * self._epochs_left())} left")
         elif "running" not in states and not ended:
             text.append("  starting Ray ...")
         return text
@@ -123,13 +123,14 @@ class Follower:
 def trial_table(results: Results, shown: list[TrialResult]) -> Table:
     """Trials with epoch, score and state."""
     objective = results.plan.objective
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    # All columns as wide as they must be; the reasons share what is left.
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=True)
     table.add_column("trial", no_wrap=True)
     table.add_column("epoch", justify="right", no_wrap=True)
     table.add_column(objective, justify="right", no_wrap=True)
     table.add_column("best", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True, style="dim")
+    table.add_column("", overflow="ellipsis", no_wrap=True, style="dim", ratio=1)
     for r in shown:
         last = r.points[-1].values.get(objective) if r.points else None
         table.add_row(
@@ -222,11 +223,12 @@ def _counts(trials: list[TrialResult]) -> Text:
     text = Text()
     for state in (*ENDED, "running", "waiting", "interrupted"):
         if count := sum(r.state == state for r in trials):
-            text.append(("  " if text else "") + f"{count} {state}", style=STYLE[state])
+            text.append(("\n" if text else "") + f"{count} {state}", style=STYLE[state])
     return text
 
 
-def _clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds, as a clock shows them."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -102,7 +102,7 @@ class Training(Iterator[EpochReport]):
         trained = time.perf_counter()
         evidence = divergence(statistics, {})
         names = self.evaluator.names
-        scores = dict.fromkeys(names, float("nan")) if evidence else self._score()
+        scores = dict.fromkeys(names, float("nan")) if evidence else self.score()
         evidence = evidence or divergence({}, scores)
         self.diverged = bool(evidence)
         return EpochReport(
@@ -140,6 +140,15 @@ class Training(Iterator[EpochReport]):
         network.train(was_training)
         return torch.cat(parts)
 
+    def score(self) -> dict[str, float]:
+        """The scores of the generator as it is, by name; the same latents every time."""
+        draws = seeds.stream(self.config.seed, "evaluation")
+
+        def draw(count: int) -> Tensor:
+            return self.sample(torch.randn(count, self.config.latent, generator=draws))
+
+        return self.evaluator.score(draw)
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain numbers; together with the configuration, all of the run.
 
@@ -171,14 +180,6 @@ class Training(Iterator[EpochReport]):
                 break
         self.seen += shown
         return shown
-
-    def _score(self) -> dict[str, float]:
-        draws = seeds.stream(self.config.seed, "evaluation")
-
-        def draw(count: int) -> Tensor:
-            return self.sample(torch.randn(count, self.config.latent, generator=draws))
-
-        return self.evaluator.score(draw)
 
 
 def _device(device: torch.device | str | None) -> torch.device:

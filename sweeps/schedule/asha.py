@@ -83,8 +83,8 @@ class Asha:
 
     def _explain(self, rung: Rung, best: float, cutoff: float) -> str:
         return (
-            f"asha: best {self.sign * best:.4g} misses the cut-off {self.sign * cutoff:.4g} of "
-            f"rung {rung.epoch} ({len(rung.scores) - 1} came before)"
+            f"asha, rung {rung.epoch}: {self.sign * best:.4g} misses {self.sign * cutoff:.4g} "
+            f"({len(rung.scores) - 1} came before)"
         )
 
 

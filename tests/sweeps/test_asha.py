@@ -62,7 +62,7 @@ def test_the_best_score_so_far_counts_and_not_the_last() -> None:
     for epoch, score in [(1, 90), (2, 90), (3, 9.5)]:
         decision = rule.judge("late", "arm", epoch, score)
     assert decision.stop
-    assert decision.reason == ("asha: best 9.5 misses the cut-off 9 of rung 3 (2 came before)")
+    assert decision.reason == "asha, rung 3: 9.5 misses 9 (2 came before)"
 
 
 def test_arms_do_not_race_each_other() -> None:

@@ -51,6 +51,19 @@ def test_a_plan_names_trials_arms_rungs_and_epochs(file: Path) -> None:
     assert facts["trials"][0]["uid"] == "000-nonsaturating"
 
 
+def test_a_probe_tells_time_and_disk_and_leaves_nothing(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = json.loads(gansweep("plan", file, "--probe", "--json")[1])["probe"]
+    assert facts["epoch_seconds"].keys() == {"nonsaturating", "hinge"}
+    assert 0 < facts["seconds"] < sum(facts["epoch_seconds"].values()) * facts["at_once"] * 8
+    # Adam's two moments and the average beside the weights of both players, three times a trial.
+    assert 0.1 < facts["megabytes"] < 10
+    assert "trials at once" in gansweep("plan", file, "--probe")[1]
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(file: Path) -> None:
     file.write_text(SWEEP.replace("hinge", "hing").replace("epochs: 2", "epochs: -2"))
     for command in ("plan", "run", "try"):
