@@ -33,11 +33,11 @@ base:
   system: {{name: sleeper, seconds: {seconds}}}
   batch: 1440
   epochs: {epochs}
-  evaluation: {{samples: 100}}
 nuisance:
   generator.lr: {{log_uniform: [1e-5, 1e-2]}}
 search: {{method: random, trials_each: {trials}, seed: 0}}
 schedule: none
+objective: {{samples: 100}}
 resources: {{cpu: 1}}
 """
 PEER = """

@@ -5,10 +5,11 @@
 
 All ways train the same DCGAN with the same losses (non-saturating, batch norm in both players):
 
-    tutorial     the loop that every tutorial shows: DataLoader with two workers, the library's
-                 own layers, Adam as it comes, losses read every step
-    ray example  the step of Ray's `pbt_dcgan_mnist`, imported from the installed Ray, with its
-                 transforms and its per-batch score (grey digits only)
+    tutorial     the loop of PyTorch's DCGAN tutorial: DataLoader with two workers over PIL pictures
+                 and transforms, the library's own layers, Adam as it comes, losses read every step
+    ray example  Ray's `pbt_dcgan_mnist` as it is, imported from the installed Ray: every five
+                 batches it starts its loader anew (grey digits only)
+      one pass   the same, spared that: it goes through its loader to the end
     gansweep     one training process, or two at once as a sweep runs them
 
 Each way runs in processes of its own, in turn, several rounds; medians and ratios are printed.
@@ -32,6 +33,7 @@ WAYS = {
     "tutorial 1x2": ("tutorial", 1, 2),
     "tutorial 2x1": ("tutorial", 2, 1),
     "ray example 1x2": ("ray", 1, 2),
+    "  one pass 1x2": ("ray-pass", 1, 2),
     "gansweep 1x2": ("ours", 1, 2),
     "gansweep 2x1": ("ours", 2, 1),
 }
@@ -44,7 +46,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--worker", choices=["tutorial", "ray", "ours"], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--worker", choices=["tutorial", "ray", "ray-pass", "ours"], help=argparse.SUPPRESS
+    )
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -62,7 +66,7 @@ def main() -> None:
     )
     gap = compare_losses(args)
     print(f"losses of the first 8 steps, tutorial against gansweep: largest relative gap {gap:.1e}")
-    ways = {k: w for k, w in WAYS.items() if w[0] != "ray" or args.channels == 1}
+    ways = {k: w for k, w in WAYS.items() if args.channels == 1 or "ray" not in w[0]}
     speeds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(args.rounds):
         for way, (worker, processes, threads) in ways.items():
@@ -73,6 +77,12 @@ def main() -> None:
         middle = statistics.median(values)
         spread = f"{min(values):.0f}-{max(values):.0f}"
         print(f"{way:18}{middle:12.0f}{spread:>16}{middle / base:8.2f}")
+    flops, peak = flops_per_picture(args), 2 * convolution_peak(args)
+    reached = statistics.median(speeds["gansweep 2x1"]) * flops
+    print(
+        f"\ngansweep 2x1 computes {reached / 1e9:.0f} Gflop/s: {reached / peak:.0%} of twice the "
+        f"{peak / 2e9:.0f} Gflop/s that one thread reaches in the middle convolution alone"
+    )
 
 
 def together(args: argparse.Namespace, worker: str, processes: int, threads: int) -> float:
@@ -106,7 +116,8 @@ def measure(args: argparse.Namespace) -> float:
     import torch
 
     torch.set_num_threads(args.threads)
-    step = {"tutorial": tutorial, "ray": ray_example, "ours": ours}[args.worker](args)
+    ways = {"tutorial": tutorial, "ray": ray_example, "ray-pass": ray_example, "ours": ours}
+    step = ways[args.worker](args)
     warm_until = time.perf_counter() + min(2.0, args.seconds)
     while time.perf_counter() < warm_until:
         next(step)
@@ -114,6 +125,34 @@ def measure(args: argparse.Namespace) -> float:
     while (now := time.perf_counter()) < began + args.seconds:
         shown += next(step)
     return shown / (now - began)
+
+
+def flops_per_picture(args: argparse.Namespace) -> float:
+    """Of products and convolutions in our step, forward and backward, as PyTorch counts them."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    players = system(args)
+    real = torch.randn(args.batch, args.channels, 32, 32)
+    with FlopCounterMode(display=False) as counter:
+        players.step(real)
+    return counter.get_total_flops() / args.batch
+
+
+def convolution_peak(args: argparse.Namespace) -> float:
+    """Flop/s of the discriminator's second layer, forward on one thread: the best of 50."""
+    import torch
+
+    torch.set_num_threads(1)
+    layer = torch.nn.Conv2d(args.width, 2 * args.width, 4, stride=2, padding=1, bias=False)
+    layer = layer.to(memory_format=torch.channels_last).requires_grad_(False)
+    x = torch.randn(args.batch, args.width, 16, 16).to(memory_format=torch.channels_last)
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        layer(x)
+        times.append(time.perf_counter() - began)
+    return 2 * args.batch * 64 * layer.weight.numel() / min(times)
 
 
 def pictures(args: argparse.Namespace) -> Any:
@@ -206,26 +245,34 @@ def tutorial_step(
 
 
 def tutorial(args: argparse.Namespace) -> Iterator[int]:
+    from gancore.torchvision_import import ensure_torchvision
+
+    ensure_torchvision()
     import torch
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
+    from torchvision import transforms
+
+    grey = args.channels == 1
+    turn = transforms.Compose(
+        [
+            transforms.Resize(32),
+            transforms.CenterCrop(32),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5,) * args.channels, (0.5,) * args.channels),
+        ]
+    )
+    arrays = pictures(args).images.transpose(0, 2, 3, 1)
+    arrays = arrays[:, 2:30, 2:30, 0] if grey else arrays
 
     class Decoded(Dataset[Any]):
-        """Pictures through PIL and a transform to floats, as torchvision's data sets give them."""
-
-        def __init__(self) -> None:
-            arrays = pictures(args).images.transpose(0, 2, 3, 1)
-            self.arrays = arrays[..., 0] if args.channels == 1 else arrays
+        """Pictures as torchvision's data sets give them: digits of 28 pixels, or colour of 32."""
 
         def __len__(self) -> int:
-            return len(self.arrays)
+            return len(arrays)
 
         def __getitem__(self, index: int) -> Any:
-            import numpy as np
-
-            picture = np.array(Image.fromarray(self.arrays[index]))
-            tensor = torch.from_numpy(picture).view(32, 32, args.channels).permute(2, 0, 1)
-            return tensor.contiguous().float().div(255).sub(0.5).div(0.5)
+            return turn(Image.fromarray(arrays[index]))
 
     loader = DataLoader(
         Decoded(), batch_size=args.batch, shuffle=True, num_workers=2, drop_last=True
@@ -277,11 +324,10 @@ def ray_example(args: argparse.Namespace) -> Iterator[int]:
     adam_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     adam_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     judge = common.Net().eval()
-    # The example leaves its loader after five batches, which costs it a start of the workers each
-    # time; only what happens inside one pass is counted here, in its favour.
-    common.train_iterations_per_step = len(loader)
+    if args.worker == "ray-pass":
+        common.train_iterations_per_step = len(loader)
     while True:
-        began = len(loader) * args.batch
+        shown = common.train_iterations_per_step * args.batch
         common.train_func(
             discriminator,
             generator,
@@ -293,7 +339,7 @@ def ray_example(args: argparse.Namespace) -> Iterator[int]:
             torch.device("cpu"),
             judge,
         )
-        yield began
+        yield shown
 
 
 def compare_losses(args: argparse.Namespace) -> float:

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,9 +72,7 @@ class Catalogue:
         Raises:
             SyntaxError: A plug-in is not Python.
         """
-        here = Path(__file__).parent
-        own = [file for name in _FOLDERS for file in sorted((here / name).glob("*.py"))]
-        return cls(entry for file in [*own, *plugins] for entry in _entries(file))
+        return cls([*_own(), *(entry for file in plugins for entry in _entries(file))])
 
     @classmethod
     def read(cls, plugins: Iterable[Path] = ()) -> Catalogue:
@@ -86,6 +85,14 @@ class Catalogue:
         for entry in _registered():
             catalogue[entry.kind].setdefault(entry.name, entry)
         return catalogue
+
+
+@cache
+def _own() -> tuple[Entry, ...]:
+    """gancore's components, read once a process: a worker asks for every trial."""
+    here = Path(__file__).parent
+    files = [file for name in _FOLDERS for file in sorted((here / name).glob("*.py"))]
+    return tuple(entry for file in files for entry in _entries(file))
 
 
 def _registered() -> Iterator[Entry]:

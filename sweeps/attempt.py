@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweeps.errors import GansweepError, UserError
+from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
 from sweeps.plan import Plan, Trial, make_plan
 from sweeps.results import Results
 from sweeps.spec import SweepSpec
@@ -25,6 +25,7 @@ def attempt(
 
     Raises:
         UserError: No such arm or draw.
+        EnvironmentTrouble: Pictures or weights are missing.
         GansweepError: The trial failed.
     """
     plan = make_plan(spec)
@@ -62,6 +63,8 @@ def _train(place: Path, plan: Plan, trial: Trial, plugins: Path) -> None:
     for key, value in trial.varied.items():
         console.print(f"{key}: {value}")
     for progress in run_trial(place, plan, trial.uid):
+        if progress.unable:
+            raise EnvironmentTrouble(progress.unable)
         result = Results.read(place).trials[trial.uid]
         if result.state == "failed":
             raise GansweepError(f"{trial.uid}: {result.reason}")

@@ -69,7 +69,7 @@ def run(
     Raises:
         UserError: The file is wrong, with every problem in it.
         Busy: The name is in use.
-        EnvironmentTrouble: Ray or the storage cannot be used.
+        EnvironmentTrouble: Ray or the storage cannot be used, or pictures or weights are missing.
     """
     options = options or Options()
     spec = load_spec(source)
@@ -160,16 +160,21 @@ class Rule:
 def _tune(
     place: Path, plan: Plan, todo: list[str], rule: Rule, log: Journal, verbose: bool
 ) -> dict[str, str]:
-    """Hands the trials to Ray Tune; returns what Tune says of those whose workers died."""
+    """Hands the trials to Ray Tune; returns what Tune says of those whose workers died.
+
+    Raises:
+        EnvironmentTrouble: Pictures or weights that every trial needs are missing.
+    """
     from ray import tune
 
-    from sweeps.schedule.tune import RuleScheduler
+    from sweeps.schedule.tune import Missing, RuleScheduler
 
     cluster.survive_out_of_memory()
 
     def on_stop(uid: str, epoch: int, reason: str) -> None:
         log.append("stop", trial=uid, epoch=epoch, reason=reason)
 
+    missing = Missing()
     resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
     if plan.resources.memory_gb:
         resources["memory"] = plan.resources.memory_gb * 1e9
@@ -187,12 +192,15 @@ def _tune(
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(place),
+            stop=missing,
             failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
             verbose=1 if verbose else 0,
         ),
     )
     with _terminated_as_interrupted():
         grid = tuner.fit()
+    if missing.what:
+        raise EnvironmentTrouble(missing.what)
     results = [grid[number] for number in range(len(grid))]
     return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
 

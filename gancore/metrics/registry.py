@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
+from gancore.errors import Unavailable
 from gancore.metrics.moments import Reference, Sample
 from gancore.registry import Registry
 
@@ -29,7 +30,7 @@ class Labelled(Protocol):
     def fingerprint(self) -> str: ...
 
 
-class FeatureNetworkUnavailable(RuntimeError):
+class FeatureNetworkUnavailable(Unavailable):
     """A feature network's weights cannot be had, or are not the right ones."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ray.tune import Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -15,6 +16,23 @@ Judge = Callable[[str, int, float], Decision]
 
 OnStop = Callable[[str, int, str], None]
 """(trial uid, epoch, reason): called before Tune hears of the stop."""
+
+
+class Missing(Stopper):
+    """Ends the whole sweep once a trial has said that something is missing which all need.
+
+    `what` is one line, empty until then.
+    """
+
+    def __init__(self) -> None:
+        self.what = ""
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
+        self.what = self.what or str(result.get("unable", ""))
+        return bool(self.what)
+
+    def stop_all(self) -> bool:
+        return bool(self.what)
 
 
 class RuleScheduler(FIFOScheduler):

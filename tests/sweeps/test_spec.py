@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -32,18 +31,6 @@ schedule: {name: asha, grace: 2, eta: 3, within: arm}
 objective: {metric: fid, samples: 5000}
 resources: {cpu: 1, gpu: 0.25}
 """
-
-
-@pytest.fixture(autouse=True)
-def one_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading gancore's source takes most of the time of reading a small file: do it once."""
-
-    def read(plugins: Iterable[Path] = ()) -> Catalogue:
-        plugins = list(plugins)
-        return fresh(plugins) if plugins else OWN
-
-    fresh = Catalogue.read_source
-    monkeypatch.setattr(Catalogue, "read_source", read)
 
 
 OWN = Catalogue.read_source()

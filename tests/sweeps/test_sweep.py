@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sweeps import Options, journal, resume, run
-from sweeps.errors import Busy, UserError
+from sweeps.errors import Busy, EnvironmentTrouble, UserError
 from sweeps.results import Results
 
 BASE: dict[str, Any] = {
@@ -53,14 +53,14 @@ class TestThroughRay:
         self, tmp_path: Path
     ) -> None:
         spec = sweep(
-            base={**BASE, "epochs": 4, "discriminator": {"lr": 1e-3}},
-            scientific={"generator.lr": [1e-3, 1e30]},
-            nuisance={"discriminator.beta1": [0.5]},
+            base={**BASE, "epochs": 4, "generator": {"lr": 1e-3}},
+            scientific={"discriminator.lr": [1e-3, 10.0]},
+            nuisance={"generator.beta1": [0.5]},
         )
         results = run(spec, Options(storage=tmp_path))
         assert results.state == "finished"
         assert results.exit_code == 0
-        bad = [r for r in results.trials.values() if r.trial.varied["generator.lr"] == 1e30]
+        bad = [r for r in results.trials.values() if r.trial.varied["discriminator.lr"] == 10]
         assert [(r.state, r.verdict, r.epoch) for r in bad] == [("diverged", "diverged", 1)] * 2
         good = [r for r in results.trials.values() if r not in bad]
         assert all(r.verdict == "healthy" for r in good)
@@ -128,6 +128,18 @@ class TestThroughRay:
         again = resume(results.folder)
         assert again.state == "finished"
         assert again.epochs_done == again.epochs_planned == 6
+
+    def test_pictures_that_are_not_here_end_the_sweep_in_one_line(self, tmp_path: Path) -> None:
+        """Every trial would fail alike: the first to notice speaks for all, and none is spent."""
+        spec = sweep(base={**BASE, "data": {"name": "folder", "path": str(tmp_path / "empty")}})
+        (tmp_path / "empty").mkdir()
+        spec["base"]["data"]["resolution"] = 8
+        spec["objective"] = {"samples": 64, "features": "inception"}
+        with pytest.raises(EnvironmentTrouble, match="no pictures") as caught:
+            run(spec, Options(storage=tmp_path))
+        assert "\n" not in str(caught.value)
+        results = Results.read(tmp_path / "small")
+        assert {r.state for r in results.trials.values()} == {"waiting"}
 
     def test_more_than_the_machine_has_is_refused_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"resources\.gpu: a trial asks for 64"):

@@ -217,4 +217,4 @@ def test_the_root_squares_to_the_covariance() -> None:
     sample = moments(drawn(300, 48, 1))
     root = Reference.of(sample).root
     torch.testing.assert_close(root @ root, sample.covariance)
-    assert trace_of_root(root, sample).item() == pytest.approx(sample.covariance.trace().item())
+    assert trace_of_root(root, sample) == pytest.approx(sample.covariance.trace().item())
