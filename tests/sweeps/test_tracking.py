@@ -3,173 +3,40 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
-import signal
-import socket
-import sqlite3
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from PIL import Image
+from written_sweep import (
+    COMPLETED,
+    DIVERGED,
+    FAILED,
+    LEFT,
+    PASSPORT,
+    STOPPED,
+    SWEEP,
+    WAITING,
+    client_of,
+    drive,
+    everything,
+    journalled,
+    points_of,
+    runs_of,
+    tell,
+    write_sweep,
+)
 
 from sweeps import SweepSpec, journal, make_plan, tracking
-from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import owned
 from sweeps.journal import Journal
 from sweeps.results import Results
-from sweeps.tracking.server import free_port
 from sweeps.tracking.uploader import Uploader
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
-SWEEP: dict[str, Any] = {
-    "name": "digits",
-    "base": {"data": "digits", "model": "mlp", "epochs": 3, "latent": 16},
-    "scientific": {"loss.name": ["hinge", "minimax"]},
-    "nuisance": {"generator.lr": {"log_uniform": [1e-5, 1e-4]}},
-    "search": {"trials_each": 3},
-    "objective": {"samples": 500},
-}
-COMPLETED, STOPPED, DIVERGED = "000-hinge", "001-minimax", "002-hinge"
-LEFT, FAILED, WAITING = "003-minimax", "004-hinge", "005-minimax"
-PASSPORT = {"features": "classifier", "generated": 500}
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables take two seconds to make; they are made once and copied."""
-    from sweeps.tracking.store import Store
-
-    storage = tmp_path_factory.mktemp("template")
-    assert Store(tracking.default_uri(storage), storage).client.search_experiments()
-    return storage / "mlflow.db"
-
-
-@pytest.fixture
-def storage(tmp_path: Path, empty_database: Path) -> Path:
-    folder = tmp_path / "my runs"
-    folder.mkdir()
-    shutil.copy(empty_database, folder / "mlflow.db")
-    return folder
-
-
-@pytest.fixture
-def sweep(storage: Path) -> Path:
-    return write_sweep(storage / "digits")
-
-
-def write_sweep(place: Path) -> Path:
-    """A sweep that was interrupted: one trial of every fate, and one that never began."""
-    place.mkdir()
-    make_plan(SweepSpec.of(SWEEP)).write(place)
-    (place / "sweep.yaml").write_text("# Which loss wins?\n# On digits.\nbase: {data: digits}\n")
-    drive(place, "sweep", state="running", pid=1, code_version="0.1+abc")
-    healthy = {"state": "completed", "verdict": "healthy", "reason": "all 3 epochs"}
-    tell(place, COMPLETED, [9.0, 5.0, 0.1 + 0.2], **healthy)
-    tell(place, STOPPED, [8.0, 7.5])
-    drive(place, "stop", trial=STOPPED, epoch=2, reason="asha: rung 2")
-    tell(place, DIVERGED, [8.5, math.nan], state="diverged", verdict="diverged", reason="nan loss")
-    tell(place, LEFT, [4.0])
-    tell(place, FAILED, [], state="failed", verdict="failed", reason="OSError: disk")
-    drive(place, "sweep", state="interrupted")
-    return place
-
-
-def tell(place: Path, uid: str, scores: list[float], first: int = 1, **end: str) -> None:
-    with Journal(place, uid) as log:
-        log.append(
-            "start",
-            trial=uid,
-            attempt=1 if first == 1 else 2,
-            node="node7",
-            pid=1,
-            device="cpu",
-            code_version="0.1+abc",
-            versions={"torch": "2"},
-            passport=PASSPORT,
-            passport_digest="d16e57",
-        )
-        for epoch, score in enumerate(scores, first):
-            grid = place / "trials" / uid / "samples" / f"epoch-{epoch:04d}.png"
-            grid.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (1100, 550), 40 * epoch).save(grid)
-            checkpoint = place / "trials" / uid / "checkpoints" / f"epoch-{epoch:04d}.pt"
-            checkpoint.parent.mkdir(exist_ok=True)
-            checkpoint.write_bytes(b"weights")
-            checkpoint.with_suffix(".json").write_text("{}")
-            # A loss of -inf beside a score of NaN, as where the logits explode.
-            loss = -math.inf if math.isnan(score) else score / 3
-            values = {"fid500": score, "loss/generator@x": loss, "kimg": epoch / 7}
-            log.append("epoch", trial=uid, attempt=1, epoch=epoch, values=values)
-        if end:
-            log.append("end", trial=uid, epoch=len(scores), **end)
-
-
-def drive(place: Path, kind: str, **content: Any) -> None:
-    with Journal(place, journal.DRIVER) as log:
-        log.append(kind, **content)
-
-
-def client_of(place: Path) -> Any:
-    return client_at(tracking.default_uri(place.parent))
-
-
-def client_at(uri: str) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri)
-
-
-def runs_of(client: Any) -> dict[str, Any]:
-    """Every run of the experiment by its name; two of one name are a failure."""
-    experiment = client.get_experiment_by_name("gansweep")
-    runs = client.search_runs([experiment.experiment_id])
-    assert len({run.info.run_name for run in runs}) == len(runs)
-    return {run.info.run_name: run for run in runs}
-
-
-def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
-    return sorted(
-        (m.key, m.step, m.timestamp, repr(m.value))
-        for key in run.data.metrics
-        for m in client.get_metric_history(run.info.run_id, key)
-    )
-
-
-def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
-    """The points of a trial as MLflow should have them: `@` replaced, no infinity."""
-    return sorted(
-        (
-            key.replace("@", "_"),
-            record["epoch"],
-            record["time_ms"],
-            repr(value if math.isfinite(value) else math.nan),
-        )
-        for record in journal.read(place, uid)
-        if record["kind"] == "epoch"
-        for key, value in record["values"].items()
-    )
-
-
-def everything(storage: Path) -> dict[str, Any]:
-    """The rows of every table of MLflow's database and the content of every artifact."""
-    with sqlite3.connect(storage / "mlflow.db") as database:
-        tables = [
-            t for (t,) in database.execute("select name from sqlite_master where type='table'")
-        ]
-        rows = {t: sorted(map(repr, database.execute(f"select * from {t}"))) for t in tables}
-    database.close()
-    files = [p for p in (storage / "mlartifacts").rglob("*") if p.is_file()]
-    return {**rows, **{str(p): p.read_bytes() for p in files}}
 
 
 def test_every_point_of_every_trial_is_there_and_nothing_else(sweep: Path) -> None:
@@ -544,158 +411,3 @@ def test_sweeps_of_one_store_do_not_meet(storage: Path) -> None:
     names = {run.info.run_id: run.info.run_name for run in runs}
     by_parent = [names.get(run.data.tags.get("mlflow.parentRunId", "")) for run in runs]
     assert by_parent.count("digits") == by_parent.count("again") == 5
-
-
-@pytest.fixture(scope="module")
-def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """What `gansweep ui` starts, on an empty store."""
-    storage = tmp_path_factory.mktemp("server")
-    shutil.copy(empty_database, storage / "mlflow.db")
-    code = "import sys, pathlib, sweeps.tracking as t; t.serve(pathlib.Path(sys.argv[1]), 5600)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(storage)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    address = next(w for w in process.stdout.readline().split() if w.startswith("http"))
-    yield address
-    # As Ctrl-C would; nothing of the process group may be left.
-    process.send_signal(signal.SIGINT)
-    process.stdout.close()
-    assert process.wait(20) == 0
-    with pytest.raises(OSError, match="refused"):
-        fetch(address)
-
-
-def fetch(address: str) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(address, timeout=10) as page:
-        content: bytes = page.read()
-    return content
-
-
-def test_the_pages_are_served_on_loopback(server: str) -> None:
-    assert server.startswith("http://127.0.0.1:")
-    assert b"<title>MLflow</title>" in fetch(server)
-
-
-def test_a_server_gets_the_same_points_and_pictures(sweep: Path, server: str) -> None:
-    tracking.sync(sweep, server)
-    client = client_at(server)
-    runs = runs_of(client)
-    for uid in (COMPLETED, STOPPED, DIVERGED, LEFT, FAILED):
-        assert points_of(client, runs[uid]) == journalled(sweep, uid)
-    assert len(client.list_artifacts(runs[COMPLETED].info.run_id, "images")) == 6
-    assert runs[LEFT].info.status == "KILLED"
-
-
-def test_a_server_that_is_away_costs_little_and_loses_nothing(sweep: Path, storage: Path) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        dead = f"http://alice:s3cret@127.0.0.1:{unused.getsockname()[1]}"
-        uploader = Uploader(sweep, dead)
-        began = time.monotonic()
-        trouble = uploader.pass_once()
-        assert time.monotonic() - began < 3
-        assert trouble is not None
-        assert not trouble.lasting
-        assert "refused" in trouble.message
-        assert "s3cret" not in trouble.message
-        with pytest.raises(EnvironmentTrouble, match="refused"):
-            tracking.sync(sweep, dead)
-    tracking.sync(sweep, tracking.default_uri(storage))
-    assert len(runs_of(client_of(sweep))) == 6
-
-
-def test_a_server_that_refuses_us_is_not_asked_again(sweep: Path) -> None:
-    from werkzeug.serving import make_server
-
-    def refuse(_environ: Any, start: Any) -> list[bytes]:
-        start("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"Invalid Host header - possible DNS rebinding attack detected"]
-
-    refusing = make_server("127.0.0.1", 0, refuse)
-    thread = Thread(target=refusing.serve_forever, daemon=True)
-    thread.start()
-    trouble = Uploader(sweep, f"http://127.0.0.1:{refusing.server_port}").pass_once()
-    refusing.shutdown()
-    thread.join()
-    refusing.server_close()
-    assert trouble is not None
-    assert trouble.lasting
-    assert "--allowed-hosts" in trouble.message
-
-
-def test_a_password_is_neither_stored_nor_told(sweep: Path, server: str) -> None:
-    address = server.replace("http://", "http://alice:s3cret@")
-    assert Uploader(sweep, address).pass_once() is None
-    assert list(json.loads((sweep / "tracking.json").read_text())) == [
-        server.replace("http://", "http://alice@")
-    ]
-    for path in sweep.rglob("*"):
-        assert path.is_dir() or b"s3cret" not in path.read_bytes()
-    assert tracking.redacted("postgresql://u:p%40w@h:5/db?password=x") == "postgresql://u@h:5/db"
-
-
-@pytest.mark.parametrize("uri", ["runs/mlruns", "file:///tmp/mlruns", "ftp://host", ""])
-def test_what_cannot_be_a_store_is_refused_at_once(sweep: Path, uri: str) -> None:
-    with pytest.raises(UserError, match="tracking-uri"):
-        tracking.start_uploader(sweep, uri)
-
-
-def test_the_process_follows_a_sweep_to_its_end_in_silence(
-    sweep: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    drive(sweep, "sweep", state="running")
-    with owned(sweep):
-        process = tracking.start_uploader(sweep, tracking.default_uri(sweep.parent))
-        tell(sweep, LEFT, [3.0], first=2)
-        until = time.monotonic() + 60
-        while not (sweep / "tracking.json").is_file() and time.monotonic() < until:
-            time.sleep(0.1)
-        assert process.poll() is None
-        tell(sweep, LEFT, [2.0], first=3)
-        drive(sweep, "sweep", state="interrupted")
-    assert tracking.wait(process, 60)
-    client = client_of(sweep)
-    run = runs_of(client)[LEFT]
-    assert points_of(client, run) == journalled(sweep, LEFT)
-    assert run.info.status == "KILLED"
-    assert capfd.readouterr() == ("", "")
-    assert (sweep / "tracking.log").read_text() == ""
-
-
-def test_a_process_that_gives_up_says_so_in_one_line(
-    sweep: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        dead = f"http://alice:s3cret@127.0.0.1:{unused.getsockname()[1]}"
-        with owned(sweep):
-            drive(sweep, "sweep", state="running")
-            process = tracking.start_uploader(sweep, dead)
-            command = Path(f"/proc/{process.pid}/cmdline")
-            assert not command.exists() or b"s3cret" not in command.read_bytes()
-            log, until = sweep / "tracking.log", time.monotonic() + 60
-            while not (log.is_file() and "refused" in log.read_text()):
-                assert time.monotonic() < until
-                time.sleep(0.1)
-            assert not tracking.wait(process, 0.1)
-    assert process.returncode == 3
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert "gansweep sync digits" in err
-    assert "s3cret" not in err + (sweep / "tracking.log").read_text()
-
-
-def test_a_port_in_use_is_passed_over() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert free_port(port) > port
-
-
-def test_pages_are_refused_where_nothing_was_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no sweep has written"):
-        tracking.serve(tmp_path, 5000)
