@@ -1,14 +1,15 @@
 """A whole sweep, beside the same sweep written as Ray's `pbt_dcgan_mnist` example is.
 
-    python benchmarks/quickstart.py                        # 8 trials of 4 epochs; ten minutes
-    python benchmarks/quickstart.py --draws 6 --epochs 12  # all of the quickstart, without ASHA
+    python benchmarks/quickstart.py              # ten minutes on two cores
+    python benchmarks/quickstart.py --draws 2    # two draws of each loss in place of six
 
-Both train the quickstart's networks, losses, draws and epochs, two trials at a time, and score
-every epoch by 1,000 pictures on the same features. The peer does the rest as the example does: a
-fresh worker for each trial that imports torchvision, a DataLoader over PIL pictures and transforms,
-the library's layers, two backward passes for the discriminator, losses read every step, a
-checkpoint an epoch. It is spared what the example lacks: MLflow, journal, sample grids; and its
-features come from gansweep, trained beforehand and not counted. What is timed is each whole
+Both train the quickstart's networks, losses and draws, two trials at a time, and score every epoch
+by 1,000 pictures on the same features. gansweep runs first, and the peer then trains each trial for
+as many epochs as it trained there: the same work. The rest it does as the example: a fresh worker
+for each trial that imports torchvision, a DataLoader with two workers over PIL pictures and
+transforms, the library's layers, two backward passes for the discriminator, losses read every
+step, a checkpoint an epoch. It is spared what the example lacks: MLflow, journal, sample grids; and
+its features come from gansweep, trained beforehand and not counted. What is timed is each whole
 command: start of Ray, imports, training, end.
 """
 
@@ -33,8 +34,7 @@ GP_LOSS = "wasserstein_gp"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--draws", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
@@ -43,25 +43,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sweep.yaml"
         content = yaml.safe_load(FILE.read_text())
-        content["base"]["epochs"] = args.epochs
         content["search"]["trials_each"] = args.draws
-        content["schedule"] = "none"
         file.write_text(yaml.safe_dump(content))
         kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment = {**kept, "GANSWEEP_CACHE": str(Path(folder) / "cache")}
         runs = ["--storage", str(Path(folder) / "runs")]
-        ours = timed([sys.executable, "-m", "sweeps.cli", "run", str(file), *runs], environment)
-        peer = timed([sys.executable, __file__, "--peer", str(file)], environment)
-    arms = len(content["scientific"]["loss.name"])
-    print(f"{arms * args.draws} trials of {args.epochs} epochs, {os.cpu_count()} cores")
-    print(f"as Ray's example  {peer:7.1f} s")
-    print(f"gansweep          {ours:7.1f} s   {peer / ours:.1f} times as fast")
+        command = [sys.executable, "-m", "sweeps.cli"]
+        ours, _ = timed([*command, "run", str(file), *runs], environment)
+        peer, epochs = timed([sys.executable, __file__, "--peer", str(file)], environment)
+    print(f"{4 * args.draws} trials, {epochs.split()[-1]} epochs, {os.cpu_count()} cores")
+    print(f"as Ray's example {peer:7.1f} s")
+    print(f"gansweep         {ours:7.1f} s   {peer / ours:.1f} times as fast")
 
 
-def timed(command: list[str], environment: dict[str, str]) -> float:
+def timed(command: list[str], environment: dict[str, str]) -> tuple[float, str]:
+    """Seconds of a command, and what it printed."""
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    return time.perf_counter() - began
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    return time.perf_counter() - began, done.stdout.decode()
 
 
 def peer_sweep(file: Path) -> None:
@@ -69,11 +68,11 @@ def peer_sweep(file: Path) -> None:
     import ray
     from ray import tune
 
-    from sweeps.plan import make_plan
-    from sweeps.spec import load
+    from sweeps.results import Results
 
-    configs = [trial.config for trial in make_plan(load(file)).trials]
-    evaluation = next((file.parent / "runs").glob("*/evaluation"))
+    results = Results.read(file.parent / "runs" / file.stem)
+    configs = [{**r.trial.config, "epochs": r.epoch} for r in results.trials.values()]
+    evaluation = results.folder / "evaluation"
     ray.init(include_dashboard=False, log_to_driver=False)
     trainable = tune.with_parameters(
         peer_trial, evaluation=str(evaluation), here=str(Path(__file__).parent)
@@ -85,6 +84,7 @@ def peer_sweep(file: Path) -> None:
     )
     grid = tuner.fit()
     assert not grid.errors, grid.errors[0]
+    print(sum(result.metrics["training_iteration"] for result in grid))
 
 
 def peer_trial(config: dict[str, Any], evaluation: str, here: str) -> None:
@@ -143,7 +143,9 @@ def loader(run: Any) -> Iterator[Any]:
         def __getitem__(self, index: int) -> Any:
             return turn(Image.fromarray(arrays[index]))
 
-    yield from DataLoader(Decoded(), batch_size=run.batch, shuffle=True, drop_last=True)
+    yield from DataLoader(
+        Decoded(), batch_size=run.batch, shuffle=True, drop_last=True, num_workers=2
+    )
 
 
 def peer_step(

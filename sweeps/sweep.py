@@ -111,27 +111,34 @@ def _execute(place: Path, options: Options) -> Results:
         log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
-        state = "failed"
-        try:
-            watch = options.watch(results) if options.watch else nullcontext()
-            with watch, cluster.connected(options.address, verbose=options.verbose):
-                cluster.check_resources(
-                    plan.resources.cpu, plan.resources.gpu, local=options.address is None
-                )
-                errors = _tune(place, plan, todo, rule, log, options.verbose)
-            results.refresh()
-            _journal_deaths(results, errors, log)
-            results.refresh()
-            ended = all(r.ended for r in results.trials.values())
-            state = "finished" if ended else "interrupted"
-        except KeyboardInterrupt:
-            state = "interrupted"
-        finally:
-            log.append("sweep", state=state)
-            results.refresh()
-            results.write_csv()
-            tracking.wait(uploader, DRAIN_SECONDS)
+        with options.watch(results) if options.watch else nullcontext():
+            try:
+                _train(place, plan, todo, rule, log, options)
+            finally:
+                results.refresh()
+                results.write_csv()
+                tracking.wait(uploader, DRAIN_SECONDS)
     return results
+
+
+def _train(
+    place: Path, plan: Plan, todo: list[str], rule: Rule, log: Journal, options: Options
+) -> None:
+    """Starts or joins Ray, trains, and journals how it ended, whatever happens."""
+    state = "failed"
+    try:
+        with cluster.connected(options.address, verbose=options.verbose):
+            cluster.check_resources(
+                plan.resources.cpu, plan.resources.gpu, local=options.address is None
+            )
+            errors = _tune(place, plan, todo, rule, log, options.verbose)
+        _journal_deaths(Results.read(place), errors, log)
+        ended = all(r.ended for r in Results.read(place).trials.values())
+        state = "finished" if ended else "interrupted"
+    except KeyboardInterrupt:
+        state = "interrupted"
+    finally:
+        log.append("sweep", state=state)
 
 
 class Rule:

@@ -108,7 +108,9 @@ class Follower:
         elapsed = time.monotonic() - self._began
         text.append(f"  {duration(elapsed)}")
         fresh = results.epochs_done - self._epochs_before
-        if fresh:
+        if ended == len(states):
+            text.append("  sending the rest to MLflow ...")
+        elif fresh:
             text.append(f"  about {duration(elapsed / fresh * self._epochs_left())} left")
         elif "running" not in states and not ended:
             text.append("  starting Ray ...")
