@@ -12,7 +12,11 @@ from sweeps.tracking import default_uri
 
 FILE = Path(__file__).parents[2] / "search_spaces" / "quickstart.yaml"
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # As in test_tracking.py: MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop.
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")
