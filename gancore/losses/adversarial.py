@@ -168,3 +168,23 @@ class RelativisticAverage:
 
     def generator(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.softplus(real.mean() - fake) + F.softplus(real - fake.mean())
+
+
+@losses.register("relativistic_pairing")
+@dataclass(frozen=True, kw_only=True)
+class RelativisticPairing:
+    """Relativistic pairing loss (Jolicoeur-Martineau 2018, arXiv:1807.00734).
+
+    The discriminator says of each pair which picture is the real one. Since every generated
+    picture is held against a real one, no single place in the landscape lets the generator drop
+    modes (Sun et al. 2020, arXiv:2011.04926). With penalty `r1_r2` it is the objective of R3GAN
+    (Huang et al. 2024, arXiv:2501.05441, section 2); without one it need not converge.
+    """
+
+    relativistic: ClassVar[bool] = True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(fake - real)
+
+    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(real - fake)

@@ -154,6 +154,9 @@ class Adversarial:
             self.means.add(wasserstein_estimate=real.mean() - fake.mean())
             return
         boundary = getattr(self.loss, "boundary", 0.0)
+        if getattr(self.loss, "relativistic", False):
+            # Only differences of logits are trained, so their common level means nothing.
+            boundary = (real.mean() + fake.mean()) / 2
         self.means.add(
             accuracy_real=(real > boundary).float().mean(),
             accuracy_fake=(fake < boundary).float().mean(),

@@ -95,6 +95,24 @@ def test_the_relativistic_average_is_what_the_paper_writes() -> None:
     torch.testing.assert_close(loss.generator(real, fake), torch.tensor(generator).double())
 
 
+def test_relativistic_pairing_is_what_the_paper_writes() -> None:
+    real, fake = torch.tensor([2.0, -1.0, 0.5]).double(), torch.tensor([0.0, 1.0, -3.0]).double()
+    loss = a("relativistic_pairing")
+    pairs = list(zip(real.tolist(), fake.tolist(), strict=True))
+    told = loss.discriminator(real, fake)
+    torch.testing.assert_close(told, torch.tensor([-log_d(r - f) for r, f in pairs]).double())
+    told = loss.generator(real, fake)
+    torch.testing.assert_close(told, torch.tensor([-log_d(f - r) for r, f in pairs]).double())
+
+
+@pytest.mark.parametrize("name", ["relativistic_average", "relativistic_pairing"])
+def test_a_relativistic_loss_does_not_see_a_shift_of_all_logits(name: str) -> None:
+    real, fake = LOGITS, LOGITS.flip(0) * 0.7
+    for player in ("discriminator", "generator"):
+        loss = getattr(a(name), player)
+        torch.testing.assert_close(loss(real + 5, fake + 5), loss(real, fake))
+
+
 @pytest.mark.parametrize("name", NAMES)
 class TestEvery:
     def test_one_loss_a_sample_for_both_players(self, name: str) -> None:

@@ -50,6 +50,16 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not() -> None:
     assert scores(0) != scores(1)
 
 
+@pytest.mark.parametrize("loss", ["relativistic_average", "relativistic_pairing"])
+def test_the_level_of_all_logits_does_not_count_as_accuracy(loss: str) -> None:
+    training = train(small(loss=loss))
+    with torch.no_grad():
+        training.system.discriminator[-2].bias += 100  # type: ignore[attr-defined]
+    values = next(training).values()
+    assert values["accuracy_real"] < 1
+    assert values["accuracy_fake"] > 0
+
+
 @pytest.mark.parametrize("loss", Catalogue.read()["losses"])
 def test_every_loss_trains_and_says_what_it_should(loss: str) -> None:
     report = next(train(small(loss=loss, epochs=1)))
