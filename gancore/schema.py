@@ -106,13 +106,14 @@ class Option:
         """
         if value is None and self.optional:
             return None
-        if self.choices:
-            if value not in self.choices or isinstance(value, bool) is not (self.kind is bool):
-                raise Refused(unknown("value", value, self.choices))
-            return value
         # bool is a subclass of int: without the second test `true` would pass for 1.
         fits = isinstance(value, (int, float) if self.kind is float else self.kind)
-        if not fits or (isinstance(value, bool) and self.kind in (int, float)):
+        fits = fits and not (isinstance(value, bool) and self.kind in (int, float))
+        if self.choices:
+            if not fits or value not in self.choices:  # 1.0 == 1, but is not what is meant.
+                raise Refused(unknown("value", value, self.choices))
+            return value
+        if not fits:
             raise Refused(f"expected {self.takes}, got {show(value)}")
         if self.kind in (int, float) and not (math.isfinite(value) and value in self.range):
             raise Refused(f"expected {self.takes}, got {show(value)}")

@@ -21,6 +21,8 @@ from gancore.schema import Count, Momentum, Option, Positive, Refused, unknown
         (bool, 1, "expected true or false, got 1"),
         (str, ["a"], "expected a text, got a list"),
         (Literal["batch", "layer"], "batsh", "unknown value 'batsh' (did you mean 'batch'?)"),
+        (Literal[1, 3], 1.0, "unknown value 1.0"),
+        (Literal[1, 3], True, "unknown value true"),
         (Count, None, "expected a whole number >= 1, got nothing"),
     ],
 )
