@@ -1,0 +1,68 @@
+"""The features of a set of pictures: computed once, shared by every score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from gancore.metrics.moments import Moments, Reference, Sample
+
+KEPT = 10_000
+"""Rows that are kept of larger sets; their moments still rest on all pictures."""
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """What a feature network says of some pictures.
+
+    Args:
+        moments: Mean and covariance of the features of all pictures.
+        rows: Features of the first `KEPT` pictures, float32 [N, D].
+        logits: Class scores of the same pictures, [N, K]; None where the network has no classes.
+        modes: The mode that each of them belongs to, int64 [N], -1 for none; None where the
+            network knows no modes.
+        mode_count: How many modes there are.
+    """
+
+    moments: Sample
+    rows: Tensor
+    logits: Tensor | None = None
+    modes: Tensor | None = None
+    mode_count: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        rows: Tensor,
+        logits: Tensor | None = None,
+        modes: Tensor | None = None,
+        mode_count: int = 0,
+    ) -> FeatureSet:
+        """From features [N, D] that are all at hand.
+
+        Raises:
+            gancore.metrics.moments.TooFew: N < 2.
+        """
+        moments = Moments()
+        moments.add(rows)
+        kept = slice(0, KEPT)
+        return cls(
+            moments.sample(),
+            rows[kept].float(),
+            None if logits is None else logits[kept],
+            None if modes is None else modes[kept],
+            mode_count,
+        )
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The moments as the real side of a Frechet distance."""
+        return Reference.of(self.moments)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every feature is a number."""
+        return bool(torch.isfinite(self.rows).all() & torch.isfinite(self.moments.mean).all())
