@@ -114,7 +114,7 @@ def peer_trial(config: dict[str, Any], evaluation: str, here: str) -> None:
     for _epoch in range(run.epochs):
         for real in loader(run):
             step(real)
-        scores = training.score()
+        scores = training.system.score().scores
         with tempfile.TemporaryDirectory() as folder:
             states = [m.state_dict() for m in (generator, discriminator, *adams)]
             torch.save(states, Path(folder) / "checkpoint.pt")

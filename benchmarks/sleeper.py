@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gancore.config import RunConfig
-from gancore.models import ImageShape
 from gancore.schema import NonNegative
-from gancore.systems import systems
+from gancore.systems import FromLatents, Material, systems
 
 
 @systems.register("sleeper")
-class Sleeper:
+class Sleeper(FromLatents):
     """Sleeps through each batch.
 
     Args:
@@ -23,26 +22,21 @@ class Sleeper:
     """
 
     def __init__(
-        self,
-        config: RunConfig,
-        shape: ImageShape,
-        device: torch.device,
-        *,
-        seconds: NonNegative = 1.0,
+        self, config: RunConfig, material: Material, *, seconds: NonNegative = 1.0
     ) -> None:
-        self.seconds = seconds
+        self.config, self.material, self.seconds = config, material, seconds
+        shape = material.shape
         pixels = shape.channels * shape.resolution**2
         self.generator = nn.Sequential(
             nn.Linear(config.latent, pixels),
             nn.Unflatten(1, (shape.channels, shape.resolution, shape.resolution)),
             nn.Tanh(),
-        ).to(device)
+        ).to(material.device)
 
-    def begin_epoch(self, _epoch: int, _progress: float) -> None:
-        return None
-
-    def step(self, _real: Tensor) -> None:
-        time.sleep(self.seconds)
+    def train(self, _epoch: int, _progress: float) -> Iterator[int]:
+        for _ in range(len(self.material.train.images) // self.config.batch):
+            time.sleep(self.seconds)
+            yield self.config.batch
 
     def end_epoch(self) -> dict[str, float]:
         return {}

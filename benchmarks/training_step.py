@@ -171,6 +171,7 @@ def system(args: argparse.Namespace) -> Any:
 
     from gancore.config import Component, Discriminator, Generator, RunConfig
     from gancore.models import ImageShape
+    from gancore.systems import Material
     from gancore.systems.adversarial import Adversarial
 
     config = RunConfig(
@@ -181,20 +182,21 @@ def system(args: argparse.Namespace) -> Any:
         discriminator=Discriminator(lr=2e-4),
         ema_kimg=0.0,
     )
-    return Adversarial(config, ImageShape(args.channels, 32), torch.device("cpu"))
+    material = Material(config, torch.device("cpu"), shape=ImageShape(args.channels, 32))
+    return Adversarial(config, material)
 
 
 def ours(args: argparse.Namespace) -> Iterator[int]:
     from gancore import seeds
-    from gancore.data import Batches, to_unit
+    from gancore.data import Batches
 
     players, batches, epoch = system(args), Batches(pictures(args), args.batch), 0
     while True:
         epoch += 1
         players.begin_epoch(epoch, 0.0)
-        for real in batches.epoch(seeds.stream(0, epoch)):
-            players.step(to_unit(real))
-            yield len(real)
+        for batch in batches.epoch(seeds.stream(0, epoch)):
+            players.step(batch.unit)
+            yield len(batch.images)
         players.end_epoch()
 
 
@@ -352,8 +354,8 @@ def compare_losses(args: argparse.Namespace) -> float:
     from gancore.data import to_unit
 
     players = system(args)
-    generator = plain(copy.deepcopy(players.generator))
-    discriminator = plain(copy.deepcopy(players.discriminator))
+    generator = plain(copy.deepcopy(players.generator.network))
+    discriminator = plain(copy.deepcopy(players.discriminator.network))
     draws = seeds.stream(players.config.seed, "latents", 1)
     step = tutorial_step(
         generator,

@@ -45,8 +45,16 @@ class Data(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Generator:
-    """How the generator is optimised: Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
+    """How the generator is optimised.
 
+    Args:
+        optimizer: Adam (Kingma and Ba 2015, arXiv:1412.6980), RMSProp (Tieleman and Hinton 2012) or
+            stochastic gradient descent.
+        beta1: Of Adam; for the others, their momentum.
+        beta2: Of Adam; for RMSProp, the decay of its mean square.
+    """
+
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     lr: Positive = 2e-4
     beta1: Momentum = 0.5
     beta2: Momentum = 0.999
@@ -54,12 +62,14 @@ class Generator:
 
 @dataclass(frozen=True, kw_only=True)
 class Discriminator:
-    """How the discriminator is optimised: Adam, and how often.
+    """How the discriminator is optimised, and how often.
 
     Args:
+        optimizer: As the generator's; beta1 and beta2 alike.
         steps: Discriminator steps per generator step (n_critic, Arjovsky et al. 2017).
     """
 
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     lr: Positive = 2e-4
     beta1: Momentum = 0.5
     beta2: Momentum = 0.999
@@ -205,6 +215,19 @@ def _options_of(kind: type) -> Mapping[str, Option]:
 def score_name(metric: str, samples: int) -> str:
     """The key of a score, which says how many pictures it rests on: `fid5k`, `fid2500`."""
     return f"{metric}{samples}" if samples % 1000 else f"{metric}{samples // 1000}k"
+
+
+def objective_name(config: RunConfig, catalogue: Catalogue | None = None) -> str:
+    """The key in every report of the score that a run is judged by."""
+    entry = (catalogue or Catalogue.read())["metrics"][config.evaluation.metric]
+    return score_key(entry, config.evaluation)
+
+
+def score_key(metric: Entry, evaluation: Evaluation) -> str:
+    """A metric's key: with its sample count, unless it is a system's own number."""
+    if "system" in metric.facts:
+        return metric.name
+    return score_name(metric.name, evaluation.samples)
 
 
 def power_of_two_from(size: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gancore.catalogue import Catalogue
-from gancore.config import score_name
+from gancore.config import score_key
 from gancore.files import write_json
 from sweeps.space import seed_of
 from sweeps.spec import Resources, Schedule, SweepSpec
@@ -162,7 +162,7 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
         )
     return Plan(
         name=spec.name,
-        objective=score_name(spec.objective.metric, spec.objective.samples),
+        objective=score_key(metric, spec.objective),
         goal=str(metric.facts.get("goal", "min")),
         scientific=scientific,
         schedule=spec.schedule,

@@ -52,7 +52,8 @@ def probe(plan: Plan, plugins: Path) -> Probe:
     """
     import torch
 
-    from gancore.training import grid, train
+    from gancore.systems import grid
+    from gancore.training import train
     from sweeps.trial import prepare_process
 
     prepare_process(plan.plugins, plugins)
@@ -66,7 +67,7 @@ def probe(plan: Plan, plugins: Path) -> Probe:
             training = train(config, evaluation=Path(folder))
             seconds[arm.label] = _epoch_seconds(training)
             state_bytes = max(state_bytes, _size(training.state_dict()))
-            grid_bytes = max(grid_bytes, len(grid.png(training.grid(), 2)))
+            grid_bytes = max(grid_bytes, len(grid.png(training.system.grid(), 2)))
             device = str(training.device)
     torch.set_num_threads(threads)
     expected, trials = forecast(plan)["expected_epochs"], len(plan.trials)
@@ -83,24 +84,20 @@ def probe(plan: Plan, plugins: Path) -> Probe:
 
 def _epoch_seconds(training: Training) -> float:
     """Seconds of an epoch: steps by extrapolation, the score in full."""
-    from gancore import seeds
-    from gancore.data import to_unit
-
-    training.system.begin_epoch(1, 0.0)
-    batches = training.batches.epoch(seeds.stream(0, "probe"))
-    steps, began = 0, time.perf_counter()
-    for number, real in enumerate(batches, start=1):
-        training.system.step(to_unit(real))
+    pictures, began = 0, time.perf_counter()
+    for number, shown in enumerate(training.system.train(1, 0.0), start=1):
         if number == _STEPS_BEFORE:
             training.system.alive()  # waits for the device
             began = time.perf_counter()
-        steps = number - _STEPS_BEFORE
-        if steps > 0 and time.perf_counter() - began > _SECONDS_EACH:
-            break
+        elif number > _STEPS_BEFORE:
+            pictures += shown
+            if time.perf_counter() - began > _SECONDS_EACH:
+                break
     training.system.end_epoch()
-    training_seconds = (time.perf_counter() - began) / max(1, steps) * len(training.batches)
+    each = (time.perf_counter() - began) / max(1, pictures)
+    training_seconds = each * len(training.material.train.images)
     began = time.perf_counter()
-    training.score()
+    training.system.score()
     return training_seconds + time.perf_counter() - began
 
 

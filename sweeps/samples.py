@@ -25,22 +25,18 @@ def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: P
     """
     path = best_checkpoint(place, uid)
     prepare_process(Plan.read(place).plugins, place / "plugins")
-    import torch
-
     from gancore import seeds
-    from gancore.data import to_uint8
-    from gancore.training import DamagedCheckpoint, grid, load_generator
+    from gancore.systems import grid
+    from gancore.training import DamagedCheckpoint, load_system
 
     try:
-        generator = load_generator(path)
+        system = load_system(path)
     except DamagedCheckpoint as damaged:
         raise EnvironmentTrouble(str(damaged)) from None
-    latents = torch.randn(count, generator.latent, generator=seeds.stream(seed, "sample"))
-    with torch.inference_mode():
-        pictures = torch.cat([to_uint8(generator(part)) for part in latents.split(250)])
+    pictures = system.sample(count, seeds.stream(seed, "sample"))
     folder = path.parent.parent / "samples"
     out = out or folder / f"{path.stem}-seed{seed}-{count}.png"
-    write_atomically(out, grid.png(grid.tile(pictures), GRID_SCALE))
+    write_atomically(out, grid.png(grid.sheet(pictures), GRID_SCALE))
     return out
 
 

@@ -100,7 +100,7 @@ def _begin(
         device=device,
         evaluation=sweep / "evaluation",
     )
-    passport = training.evaluator.passport
+    passport = training.system.passport()
     return training, {
         "trial": trial.uid,
         "attempt": len(earlier.starts) + 1,
@@ -119,11 +119,11 @@ def _begin(
 def _epochs(
     folder: Path, training: Training, result: TrialResult, log: Journal
 ) -> Iterator[Progress]:
-    from gancore.training import grid
+    from gancore.systems import grid
 
     uid = result.trial.uid
     if training.epoch == 0:
-        _keep_grid(folder, 0, grid.png(training.grid(), GRID_SCALE))
+        _keep_grid(folder, 0, grid.png(training.system.grid(), GRID_SCALE))
     for report in training:
         _keep(folder, training, report, result, log)
         if report.diverged:
@@ -146,7 +146,8 @@ def _keep(
     log: Journal,
 ) -> None:
     """Makes an epoch durable: grid, journal, checkpoint, in the order in which each is read."""
-    from gancore.training import checkpoint, grid
+    from gancore.systems import grid
+    from gancore.training import checkpoint
 
     _keep_grid(folder, report.epoch, grid.png(report.grid, GRID_SCALE))
     if report.epoch > result.epoch:

@@ -1,7 +1,7 @@
 """Named data sets, each as one uint8 array that every trial of a machine shares."""
 
 from gancore.data.arrays import cache_root, load
-from gancore.data.batches import Batches, to_uint8, to_unit
+from gancore.data.batches import Batch, Batches, to_uint8, to_unit
 from gancore.data.bundled import Digits, Mnist5k
 from gancore.data.folder import Folder
 from gancore.data.public import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
@@ -12,6 +12,7 @@ __all__ = [
     "CIFAR100",
     "MNIST",
     "SVHN",
+    "Batch",
     "Batches",
     "DataUnavailable",
     "Dataset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,23 @@ from gancore.data.registry import DataUnavailable, Pictures
 
 RESIDENT_BYTES = 2 * 2**30
 """A data set of at most this size is kept on the GPU as a whole."""
+
+
+class Batch(NamedTuple):
+    """Some pictures and what they show.
+
+    Args:
+        images: uint8 [N, C, H, W], on the device.
+        labels: int64 [N] on the device, or None where the data have none.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+
+    @property
+    def unit(self) -> Tensor:
+        """The pictures as float32 in [-1, 1]."""
+        return to_unit(self.images)
 
 
 class Batches:
@@ -45,32 +63,41 @@ class Batches:
         self.batch = batch
         self.device = torch.device(device)
         self._images = np.asarray(pictures.images)  # Still mapped, but a plain array: faster.
+        self._labels = None if pictures.labels is None else torch.tensor(pictures.labels)
         self._resident: Tensor | None = None
         if self.device.type != "cpu" and self._images.nbytes <= resident_bytes:
             self._resident = torch.tensor(self._images, device=self.device)
+            self._labels = None if self._labels is None else self._labels.to(self.device)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return len(self._images) // self.batch
 
-    def epoch(self, random: torch.Generator) -> Iterator[Tensor]:
-        """The batches of one epoch, uint8 [batch, C, H, W] on the device.
+    def epoch(self, random: torch.Generator) -> Iterator[Batch]:
+        """The batches of one epoch.
 
         Args:
             random: Decides the order; on the CPU, so that the order is the same on any device.
         """
         order = torch.randperm(len(self._images), generator=random)
-        order = order[: len(self) * self.batch].reshape(-1, self.batch)
         if self._resident is not None:
-            for rows in order.to(self.device):
-                yield self._resident[rows]
-        elif self.device.type == "cpu":
-            for rows in order.numpy():
-                yield torch.from_numpy(self._images[rows])
-        else:
-            for rows in order.numpy():
-                pinned = torch.from_numpy(self._images[rows]).pin_memory()
-                yield pinned.to(self.device, non_blocking=True)
+            order = order.to(self.device)  # One transfer an epoch.
+        for rows in order[: len(self) * self.batch].reshape(-1, self.batch):
+            yield self.take(rows)
+
+    def take(self, rows: Tensor) -> Batch:
+        """The pictures of some rows, int64 [N], of any number."""
+        if self._resident is not None:
+            rows = rows.to(self.device)
+            return Batch(self._resident[rows], None if self._labels is None else self._labels[rows])
+        labels = None if self._labels is None else self._labels[rows]
+        images = torch.from_numpy(self._images[rows.numpy()])
+        return Batch(self._moved(images), None if labels is None else self._moved(labels))
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
 
 def to_unit(images: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,6 +28,25 @@ class Pictures:
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64] | None
     fingerprint: str = ""
+
+    def of_class(self, label: int) -> Pictures:
+        """The pictures of one class.
+
+        Raises:
+            DataUnavailable: There are none, or the pictures have no labels.
+        """
+        if self.labels is None:
+            raise DataUnavailable("these pictures have no labels")
+        rows = np.flatnonzero(self.labels == label)
+        if not len(rows):
+            raise DataUnavailable(f"these pictures have none of class {label}")
+        return self.chosen(rows, f"class {label}")
+
+    def chosen(self, rows: npt.NDArray[np.int64], why: str) -> Pictures:
+        """Some of the pictures, in the given order, with a fingerprint that says `why`."""
+        labels = None if self.labels is None else self.labels[rows]
+        digest = hashlib.sha256(f"{self.fingerprint} {why}".encode()).hexdigest()
+        return Pictures(self.images[rows], labels, digest)
 
 
 class DataUnavailable(Unavailable):

@@ -25,6 +25,7 @@ class FeatureSet:
         modes: The mode that each of them belongs to, int64 [N], -1 for none; None where the
             network knows no modes.
         mode_count: How many modes there are.
+        known: The moments as a `Reference`, where they were kept as one.
     """
 
     moments: Sample
@@ -32,6 +33,7 @@ class FeatureSet:
     logits: Tensor | None = None
     modes: Tensor | None = None
     mode_count: int = 0
+    known: Reference | None = None
 
     @classmethod
     def of(
@@ -60,7 +62,7 @@ class FeatureSet:
     @cached_property
     def reference(self) -> Reference:
         """The moments as the real side of a Frechet distance."""
-        return Reference.of(self.moments)
+        return self.known or Reference.of(self.moments)
 
     @property
     def finite(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gancore.metrics.feature_set import FeatureSet
 from gancore.metrics.moments import Reference, Sample
 from gancore.metrics.registry import metrics
 
@@ -26,8 +27,8 @@ class FrechetDistance:
 
     goal: ClassVar[str] = "min"
 
-    def score(self, reference: Reference, generated: Sample) -> float:
-        return frechet_distance(reference, generated)
+    def score(self, real: FeatureSet, generated: FeatureSet) -> float:
+        return frechet_distance(real.reference, generated.moments)
 
 
 def frechet_distance(real: Reference, generated: Sample) -> float:

@@ -128,5 +128,10 @@ class Reference:
         """The trace of the covariance."""
         return self.root.square().sum()
 
+    def sample(self) -> Sample:
+        """The moments again."""
+        scatter = self.root @ self.root * (self.count - 1)
+        return Sample(self.count, self.mean, scatter=scatter)
+
     def to(self, device: torch.device | str) -> Reference:
         return Reference(self.count, self.mean.to(device), self.root.to(device))

@@ -19,7 +19,9 @@ class Passport:
         real: Real pictures, all of a split.
         generated: Generated pictures.
         data: Fingerprint of the real pictures.
-        resolution: Of both; `channels` alike.
+        resolution: Of both, in pixels; `channels` alike.
+        shown_at: The resolution at which the feature network saw them: enlarged, where networks
+            grow and have not reached their last one.
         weights: Whether the generator's averaged weights were scored, or its own.
     """
 
@@ -33,6 +35,7 @@ class Passport:
     data: str
     split: Literal["train", "test"]
     resolution: int
+    shown_at: int
     channels: int
     weights: Literal["ema", "raw"]
 

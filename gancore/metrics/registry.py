@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from gancore.errors import Unavailable
-from gancore.metrics.moments import Reference, Sample
+from gancore.metrics.feature_set import FeatureSet
 from gancore.registry import Registry
 
 
@@ -45,8 +45,18 @@ class FeatureNetwork(nn.Module):
     size: int
     digest: str
     accuracy: float | None = None
+    mode_count: int = 0
 
     forward: Callable[[Tensor], Tensor]
+
+    def logits(self, features: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Class scores [N, K] from features [N, size]; None where it has no classes."""
+        return None
+
+    def modes(self, features: Tensor) -> Tensor | None:
+        """The mode of each picture, int64 [N], -1 for none; None where it knows no modes."""
+        logits = self.logits(features)
+        return None if logits is None else logits.argmax(1)
 
 
 class Features(Protocol):
@@ -68,14 +78,30 @@ class Features(Protocol):
 
 
 class Metric(Protocol):
-    """A score of generated pictures against real ones, a function of their features.
+    """A score.
 
-    A frozen dataclass; `goal` says whether it is to be `min` or `max`.
+    A frozen dataclass. As class constants (`ClassVar`) it says: `goal`, whether it is to be `min`
+    or `max`; `needs`, what it asks of the feature network: `features` (if it does not say),
+    `logits` or `modes`; and where it is no score of features but a number that a GAN system has of
+    itself, `system`, the systems that have it.
     """
 
     goal: ClassVar[str]
 
-    def score(self, reference: Reference, generated: Sample, /) -> float: ...
+
+@runtime_checkable
+class FeatureMetric(Protocol):
+    """A score of generated pictures against real ones, a function of their features."""
+
+    goal: ClassVar[str]
+
+    def score(self, real: FeatureSet, generated: FeatureSet, /) -> float:
+        """The score; NaN where generated features are not finite.
+
+        Raises:
+            gancore.metrics.moments.TooFew: There are fewer pictures than it needs.
+        """
+        ...
 
 
 metrics: Registry[Metric] = Registry("metric")

@@ -1,6 +1,8 @@
 """What one training step is: the GAN systems, one a file."""
 
 from gancore.systems import adversarial
-from gancore.systems.registry import System, systems
+from gancore.systems.latent import FromLatents
+from gancore.systems.material import Material
+from gancore.systems.registry import Product, System, systems
 
-__all__ = ["System", "adversarial", "systems"]
+__all__ = ["FromLatents", "Material", "Product", "System", "adversarial", "systems"]

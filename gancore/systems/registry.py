@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
+from gancore.metrics import Passport, Scored
 from gancore.registry import Registry
 
 
-class System(Protocol):
-    """The players of one run and what one training step does to them.
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """What a run is for: the network that one takes away from it.
 
-    Systems are where the GANs differ; data, scores and the training loop are the same for all.
-    A system is built from (config, shape, device).
+    Args:
+        kind: `generator`, `classifier` or `translator`.
+        network: In evaluation mode; every input's first axis is the batch.
+        inputs: Examples of its inputs by name, two rows each.
     """
 
-    def begin_epoch(self, epoch: int, progress: float, /) -> None:
-        """Sets this epoch's random streams and learning rates.
+    kind: str
+    network: nn.Module
+    inputs: Mapping[str, Tensor]
+
+
+class System(Protocol):
+    """The players of one run and what a training step does to them.
+
+    Systems are where the GANs differ; data, scores and the training loop are the same for all.
+    A system is built from (config, material) and its options; `FromLatents` in `latent.py` has
+    most of what one needs that turns latents into pictures. As class constants (`ClassVar`) it may
+    have a `preset`: what it makes of a `RunConfig` where the user says nothing else.
+    """
+
+    def train(self, epoch: int, progress: float, /) -> Iterator[int]:
+        """One epoch: a training step an item, which is the number of real pictures it showed.
 
         Args:
-            epoch: From 1.
-            progress: Share of the run that is done, in [0, 1).
+            epoch: From 1; every random stream is derived from it.
+            progress: Share of the run that is done before, in [0, 1).
         """
-        ...
-
-    def step(self, real: Tensor, /) -> None:
-        """Learns from one batch of real pictures, [N, C, H, W] in [-1, 1]."""
         ...
 
     def end_epoch(self) -> dict[str, float]:
@@ -37,9 +54,23 @@ class System(Protocol):
         """Whether every statistic so far is finite. Waits for the device."""
         ...
 
-    def evaluated(self) -> nn.Module:
-        """The generator that is scored, in evaluation mode: [N, latent] -> [N, C, H, W]."""
+    def passport(self) -> Passport:
+        """The protocol of the objective at the end of the run."""
         ...
+
+    def score(self) -> Scored:
+        """The scores of what is evaluated; the same latents every time."""
+        ...
+
+    def sample(self, count: int, random: torch.Generator, /) -> Tensor:
+        """Pictures of what is evaluated, uint8 [count, C, H, W] on the run's device."""
+        ...
+
+    def grid(self) -> Tensor:
+        """A picture of the same samples in every epoch, uint8 [1 or 3, H, W]."""
+        ...
+
+    def product(self) -> Product: ...
 
     def state_dict(self) -> dict[str, Any]:
         """All that must be saved to go on as if nothing had happened."""

@@ -1,6 +1,6 @@
 """The training loop, its reports and its state."""
 
-from gancore.training.checkpoint import Checkpoint, DamagedCheckpoint, load_generator
+from gancore.training.checkpoint import Checkpoint, DamagedCheckpoint, load_system
 from gancore.training.loop import Training, train
 from gancore.training.report import EpochReport
 
@@ -9,6 +9,6 @@ __all__ = [
     "DamagedCheckpoint",
     "EpochReport",
     "Training",
-    "load_generator",
+    "load_system",
     "train",
 ]

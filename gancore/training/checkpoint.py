@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from gancore.config import RunConfig
 from gancore.files import write_atomically, write_json
-from gancore.models import ImageShape, models
+from gancore.models import ImageShape
+from gancore.systems import Material, System, systems
 
 
 class DamagedCheckpoint(RuntimeError):
@@ -101,29 +101,15 @@ def prune(folder: Path, keep: set[int]) -> None:
                 path.unlink()
 
 
-class TrainedGenerator(nn.Module):
-    """A generator as it was evaluated: [N, latent] -> [N, C, H, W] in [-1, 1]."""
-
-    def __init__(self, network: nn.Module, latent: int) -> None:
-        super().__init__()
-        self.network = network
-        self.latent = latent
-
-    def forward(self, latents: Tensor) -> Tensor:
-        pictures: Tensor = self.network(latents)
-        return pictures
-
-
-def load_generator(path: Path, device: torch.device | str = "cpu") -> TrainedGenerator:
-    """The generator of a checkpoint, in evaluation mode: the averaged one where the run has it.
+def load_system(path: Path, device: torch.device | str = "cpu") -> System:
+    """The system of a checkpoint, as it was; it reads no pictures unless they are asked for.
 
     Raises:
         DamagedCheckpoint: The checkpoint does not verify.
     """
     checkpoint = load(path, device)
     config = RunConfig.of(checkpoint.config)
-    family = models.build(config.model.name, **config.model.options)
-    network = family.generator(config.latent, checkpoint.shape)
-    system = checkpoint.state["system"]
-    network.load_state_dict(system["average"] or system["generator"])
-    return TrainedGenerator(network, config.latent).to(device).eval().requires_grad_(False)
+    material = Material(config, torch.device(device), shape=checkpoint.shape)
+    system = systems.build(config.system.name, config, material, **config.system.options)
+    system.load_state_dict(checkpoint.state["system"])
+    return system

@@ -20,6 +20,8 @@ class EpochReport:
         kimg: Thousands of real pictures shown so far.
         scores: By name with sample count (`fid5k`); NaN where the run has diverged.
         passport: The protocol of the scores.
+        stage: Scores of unlike stages are never compared: for networks that grow, their
+            resolution; 0 for all others.
         statistics: Means over the epoch: losses, penalty and gradient norms of both players;
             the discriminator's accuracy on real and fake, or for a critic its estimate of the
             Wasserstein distance.
@@ -34,6 +36,7 @@ class EpochReport:
     kimg: float
     scores: dict[str, float]
     passport: Passport
+    stage: int = 0
     statistics: dict[str, float]
     seconds_training: float
     seconds_evaluation: float

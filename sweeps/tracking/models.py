@@ -1,4 +1,4 @@
-"""Trained generators as MLflow models that load without this package and without pickle."""
+"""What trials are for, as MLflow models that load without this package and without pickle."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-NAME = "generator"
-
 
 class NotExportable(RuntimeError):
     """A checkpoint that cannot become a model; the message is the first line of why."""
 
 
 def has_model(client: Any, run_id: str, epoch: int) -> bool:
-    """Whether a run has its generator of an epoch already."""
+    """Whether a run has its model of an epoch already."""
     outputs = client.get_run(run_id).outputs
     return bool(outputs) and any(model.step == epoch for model in outputs.model_outputs)
 
 
-def log_generator(client: Any, run_id: str, checkpoint: Path, epoch: int) -> None:
-    """Logs the generator of a checkpoint as a model of a run: [N, latent] -> [N, C, H, W].
+def log_product(client: Any, run_id: str, checkpoint: Path, epoch: int) -> None:
+    """Logs the generator (or classifier, or translator) of a checkpoint as a model of a run.
 
     The model is linked to the run last: a link means that all of it is there.
 
@@ -38,7 +36,7 @@ def log_generator(client: Any, run_id: str, checkpoint: Path, epoch: int) -> Non
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                _export(checkpoint, folder, facts)
+                kind = _export(checkpoint, folder, facts)
             # Neither torch.export nor a network's own code has an error class of its own.
             except Exception as error:
                 lines = str(error).strip().splitlines()
@@ -46,10 +44,10 @@ def log_generator(client: Any, run_id: str, checkpoint: Path, epoch: int) -> Non
         run = client.get_run(run_id)
         model = client.create_logged_model(
             run.info.experiment_id,
-            name=NAME,
+            name=kind,
             source_run_id=run_id,
             params=run.data.params,
-            model_type="generator",
+            model_type=kind,
         )
         facts.model_id, facts.artifact_path = model.model_id, model.artifact_location
         facts.save(str(folder / "MLmodel"))
@@ -58,30 +56,42 @@ def log_generator(client: Any, run_id: str, checkpoint: Path, epoch: int) -> Non
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=epoch)])
 
 
-def _export(checkpoint: Path, folder: Path, facts: Any) -> None:
-    """Writes the generator as a traced graph ("pt2"), with its signature into `facts`."""
-    import numpy as np
+def _export(checkpoint: Path, folder: Path, facts: Any) -> str:
+    """Writes the product as a traced graph ("pt2"), with its signature into `facts`.
+
+    Returns:
+        What kind of network it is.
+    """
     import torch
     from mlflow import pytorch
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import Schema
 
-    from gancore.training.checkpoint import load_generator
+    from gancore.training.checkpoint import load_system
 
-    generator = load_generator(checkpoint)
+    product = load_system(checkpoint).product()
     # Two rows: a batch of one would be taken for a constant of the network.
-    latents = torch.zeros(2, generator.latent)
+    inputs = {name: example.cpu() for name, example in product.inputs.items()}
+    network = product.network.cpu()
     with torch.inference_mode():
-        shape = tuple(generator(latents).shape[1:])
+        output = network(*inputs.values())
+    named = [_spec(example, name if len(inputs) > 1 else None) for name, example in inputs.items()]
+    examples = [example.numpy() for example in inputs.values()]
     pytorch.save_model(
-        generator,
+        network,
         str(folder),
         mlflow_model=facts,
-        signature=ModelSignature(
-            Schema([TensorSpec(np.dtype("float32"), (-1, generator.latent))]),
-            Schema([TensorSpec(np.dtype("float32"), (-1, *shape))]),
-        ),
-        input_example=latents.numpy(),
+        signature=ModelSignature(Schema(named), Schema([_spec(output, None)])),
+        input_example=examples[0] if len(examples) == 1 else tuple(examples),
         pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
         serialization_format="pt2",
     )
+    return product.kind
+
+
+def _spec(example: Any, name: str | None) -> Any:
+    import numpy as np
+    from mlflow.types import TensorSpec
+
+    dtype = np.dtype(str(example.dtype).removeprefix("torch."))
+    return TensorSpec(dtype, (-1, *example.shape[1:]), name)

@@ -201,7 +201,7 @@ class Uploader:
         prepare_process(self.results.plan.plugins, self.sweep / "plugins")
         try:
             if not models.has_model(client, run, epoch):
-                models.log_generator(client, run, checkpoint, epoch)
+                models.log_product(client, run, checkpoint, epoch)
         except models.NotExportable as error:
             # Weights and configuration are there, in the checkpoint; say why they are alone.
             tag["gansweep.model_missing"] = str(error)[:500]

@@ -282,9 +282,9 @@ def test_the_best_generator_of_each_arm_loads_without_pickle_for_any_batch(
     import torch
     from torch import nn
 
-    class Generator(nn.Module):
-        latent = 16
+    from gancore.systems import Product
 
+    class Generator(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layers = nn.Sequential(
@@ -303,11 +303,17 @@ def test_the_best_generator_of_each_arm_loads_without_pickle_for_any_batch(
     generator = Generator().eval().requires_grad_(False)
     asked: list[Path] = []
 
-    def load(path: Path, device: str = "cpu") -> nn.Module:
-        asked.append(path)
-        return generator.to(device)
+    class Trained:
+        def product(self) -> Product:
+            return Product(
+                kind="generator", network=generator, inputs={"latents": torch.zeros(2, 16)}
+            )
 
-    monkeypatch.setattr("gancore.training.checkpoint.load_generator", load)
+    def load(path: Path) -> Trained:
+        asked.append(path)
+        return Trained()
+
+    monkeypatch.setattr("gancore.training.checkpoint.load_system", load)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     drive(sweep, "sweep", state="finished")
     uri = tracking.default_uri(sweep.parent)

@@ -17,12 +17,16 @@ def numbered(count: int) -> Pictures:
 
 
 def shown(batches: Batches, epoch: int) -> list[int]:
-    return [int(n) for batch in batches.epoch(stream(0, "order", epoch)) for n in batch[:, 0, 0, 0]]
+    return [
+        int(n)
+        for batch in batches.epoch(stream(0, "order", epoch))
+        for n in batch.images[:, 0, 0, 0]
+    ]
 
 
 def test_every_batch_is_full_and_shows_a_picture_once_an_epoch() -> None:
     batches = Batches(numbered(23), 5)
-    sizes = [tuple(batch.shape) for batch in batches.epoch(stream(0))]
+    sizes = [tuple(batch.images.shape) for batch in batches.epoch(stream(0))]
     assert sizes == [(5, 1, 2, 2)] * len(batches) == [(5, 1, 2, 2)] * 4
     numbers = shown(batches, epoch=1)
     assert len(set(numbers)) == len(numbers) == 20
@@ -43,7 +47,7 @@ def test_a_batch_may_be_changed_without_changing_the_data() -> None:
     batches = Batches(numbered(4), 4)
     before = shown(batches, epoch=1)
     for batch in batches.epoch(stream(0)):
-        batch.zero_()
+        batch.images.zero_()
     assert shown(batches, epoch=1) == before
 
 
@@ -52,12 +56,32 @@ def test_fewer_pictures_than_a_batch_are_refused() -> None:
         Batches(numbered(1), 64)
 
 
+def test_labels_go_with_their_pictures() -> None:
+    pictures = numbered(23)
+    labelled = Pictures(pictures.images, np.arange(23, dtype=np.int64) * 2)
+    for images, labels in Batches(labelled, 5).epoch(stream(0)):
+        assert labels is not None
+        assert labels.tolist() == [2 * n for n in images[:, 0, 0, 0].tolist()]
+    assert next(Batches(pictures, 5).epoch(stream(0))).labels is None
+
+
+def test_the_pictures_of_a_class_are_told_apart_from_all_others() -> None:
+    labelled = Pictures(numbered(6).images, np.array([0, 1, 0, 1, 1, 0]), "all")
+    ones = labelled.of_class(1)
+    assert ones.images[:, 0, 0, 0].tolist() == [1, 3, 4]
+    assert len({labelled.fingerprint, ones.fingerprint, labelled.of_class(0).fingerprint}) == 3
+    with pytest.raises(DataUnavailable, match="none of class 7"):
+        labelled.of_class(7)
+    with pytest.raises(DataUnavailable, match="no labels"):
+        numbered(6).of_class(0)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("resident_bytes", [0, 2**20])
 def test_a_gpu_sees_the_same_batches(resident_bytes: int) -> None:
     on_gpu = Batches(numbered(23), 5, "cuda", resident_bytes=resident_bytes)
     assert shown(on_gpu, epoch=1) == shown(Batches(numbered(23), 5), epoch=1)
-    assert all(batch.is_cuda for batch in on_gpu.epoch(stream(0)))
+    assert all(batch.images.is_cuda for batch in on_gpu.epoch(stream(0)))
 
 
 ALL_BYTES = torch.arange(256, dtype=torch.uint8).reshape(1, 4, 8, 8)

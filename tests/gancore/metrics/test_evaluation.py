@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gancore.config import RunConfig
 from gancore.data import load
-from gancore.metrics import Evaluator, evaluation
+from gancore.metrics import Evaluator, Judge, evaluation
 
 CONFIG = RunConfig.of({"data": "digits", "evaluation": {"samples": 600}})
 CPU = torch.device("cpu")
@@ -24,7 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(folder: Path, config: RunConfig = CONFIG) -> Evaluator:
     real, held_out = load(config.data, "train"), load(config.data, "test")
-    return Evaluator.prepare(config, real, held_out, folder=folder, device=CPU)
+    judge = Judge.prepare(config, real, held_out, folder=folder, device=CPU)
+    return judge.evaluator()
 
 
 class Deck:
@@ -44,29 +45,31 @@ def real(count: int) -> Tensor:
 
 def test_real_pictures_are_near_and_noise_is_far(folder: Path) -> None:
     evaluator = prepare(folder)
-    (near,) = evaluator.score(Deck(real(600))).values()
+    (near,) = evaluator.score(Deck(real(600))).scores.values()
     noise = torch.randint(0, 256, (600, 1, 8, 8), dtype=torch.uint8)
-    (far,) = evaluator.score(Deck(noise)).values()
+    (far,) = evaluator.score(Deck(noise)).scores.values()
     assert near < far / 20
 
 
 def test_all_real_pictures_are_at_no_distance(folder: Path) -> None:
     everything = load(CONFIG.data, "train").images
     config = replace(CONFIG, evaluation=replace(CONFIG.evaluation, samples=len(everything)))
-    (told,) = prepare(folder, config).score(Deck(torch.from_numpy(np.array(everything)))).values()
+    (told,) = (
+        prepare(folder, config).score(Deck(torch.from_numpy(np.array(everything)))).scores.values()
+    )
     assert told < 1e-4
 
 
 def test_the_score_says_its_count(folder: Path) -> None:
     assert prepare(folder).names == ["fid600"]
-    assert list(prepare(folder).score(Deck(real(600)))) == ["fid600"]
+    assert list(prepare(folder).score(Deck(real(600))).scores) == ["fid600"]
 
 
 def test_the_batch_size_does_not_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     for batch in (600, 250, 7):
         monkeypatch.setattr(evaluation, "_BATCH", batch)
-        (score,) = prepare(folder).score(Deck(real(600))).values()
+        (score,) = prepare(folder).score(Deck(real(600))).scores.values()
         told.append(score)
     assert told == pytest.approx([told[0]] * 3, rel=1e-4)
 
@@ -74,13 +77,13 @@ def test_the_batch_size_does_not_matter(folder: Path, monkeypatch: pytest.Monkey
 def test_the_reference_is_kept_and_read_back_exactly(folder: Path) -> None:
     first = prepare(folder)
     again = prepare(folder)
-    assert torch.equal(first.reference.root, again.reference.root)
+    assert torch.equal(first.real.reference.root, again.real.reference.root)
     assert first.passport == again.passport
-    (kept,) = folder.glob("reference-*.npz")
+    (kept,) = folder.glob("real-*.npz")
     content = kept.read_bytes()
     kept.write_bytes(content[: len(content) // 2])
     mended = prepare(folder)
-    assert torch.equal(first.reference.root, mended.reference.root)
+    assert torch.equal(first.real.reference.root, mended.real.reference.root)
     assert kept.read_bytes() == content
 
 
@@ -113,6 +116,6 @@ def test_what_are_not_such_pictures_is_refused(folder: Path, images: Tensor, wor
 
 def test_features_that_are_not_finite_are_nan(folder: Path) -> None:
     evaluator = prepare(folder)
-    evaluator.network = lambda images: torch.full((len(images), 64), math.nan)  # type: ignore[assignment]
-    (told,) = evaluator.score(Deck(real(600))).values()
+    evaluator.judge.network.forward = lambda images: torch.full((len(images), 64), math.nan)
+    (told,) = evaluator.score(Deck(real(600))).scores.values()
     assert math.isnan(told)

@@ -9,10 +9,11 @@ import torch
 
 from gancore import Catalogue, seeds
 from gancore.config import ConfigError, Data, RunConfig
-from gancore.systems.adversarial import learning_rate_factor
-from gancore.training import load_generator, train
+from gancore.data import to_uint8
+from gancore.systems.grid import png, tile
+from gancore.systems.players import learning_rate_factor
+from gancore.training import load_system, train
 from gancore.training.checkpoint import save
-from gancore.training.grid import png, tile
 from gancore.training.verdicts import EXPLODED, divergence
 
 
@@ -54,7 +55,7 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not() -> None:
 def test_the_level_of_all_logits_does_not_count_as_accuracy(loss: str) -> None:
     training = train(small(loss=loss))
     with torch.no_grad():
-        training.system.discriminator[-2].bias += 100  # type: ignore[attr-defined]
+        training.system.discriminator.network[-2].bias += 100  # type: ignore[attr-defined]
     values = next(training).values()
     assert values["accuracy_real"] < 1
     assert values["accuracy_fake"] > 0
@@ -100,24 +101,27 @@ def test_the_grid_shows_the_same_latents_in_every_run_and_epoch(seed: int) -> No
     latents = torch.randn(64, 8, generator=seeds.stream(0, "grid"))
     training = train(small(seed=seed))
     for report in training:
-        assert torch.equal(report.grid, tile(training.sample(latents)))
+        assert torch.equal(report.grid, tile(training.system.pictures(latents)))
         assert report.grid.shape == (1, 64, 64)
 
 
 def test_weights_are_clipped_after_each_step() -> None:
     training = train(small(loss={"name": "wasserstein", "clip": 0.02}, epochs=1))
     next(training)
-    weights = training.system.state_dict()["discriminator"].values()
+    weights = training.system.state_dict()["discriminator"]["network"].values()
     assert max(w.abs().max().item() for w in weights) <= 0.02
 
 
 def test_more_critic_steps_mean_fewer_generator_steps() -> None:
     def moved(steps: int) -> float:
         training = train(small(discriminator={"steps": steps}, epochs=1))
-        state = training.system.state_dict()["adam_generator"]["state"]
-        assert not state
+
+        def state() -> Any:
+            return training.system.state_dict()["generator"]["optimizer"]["state"]
+
+        assert not state()
         next(training)
-        return float(training.system.state_dict()["adam_generator"]["state"][0]["step"])
+        return float(state()[0]["step"])
 
     assert moved(1) == 3 * moved(3) + moved(1) % 3
 
@@ -126,10 +130,11 @@ def test_a_checkpoint_gives_the_generator_that_was_scored(tmp_path: Any) -> None
     training = train(small())
     next(training)
     latents = torch.randn(5, 8)
-    generator = load_generator(save(tmp_path, training.checkpoint()))
-    from gancore.data import to_uint8
-
-    assert torch.equal(to_uint8(generator(latents)), training.sample(latents))
+    path = save(tmp_path, training.checkpoint())
+    product = load_system(path).product()
+    assert product.inputs["latents"].shape == (2, 8)
+    pictures = training.system.pictures(latents)  # type: ignore[attr-defined]
+    assert torch.equal(to_uint8(product.network(latents)), pictures)
 
 
 def test_a_run_built_by_hand_is_checked_too() -> None:

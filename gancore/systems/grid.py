@@ -1,4 +1,4 @@
-"""Many small pictures laid out as one."""
+"""Many small pictures laid out as one, and points of the plane as a picture."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def tile(pictures: Tensor, columns: int | None = None) -> Tensor:
     canvas[:count] = pictures
     table = canvas.reshape(rows, columns, channels, height, width)
     return table.permute(2, 0, 3, 1, 4).reshape(channels, rows * height, columns * width)
+
+
+def sheet(pictures: Tensor) -> Tensor:
+    """Pictures side by side, or points of the plane in one picture, uint8 [1 or 3, H, W]."""
+    return scatter(pictures) if pictures.shape[1:] == (2, 1, 1) else tile(pictures)
+
+
+def scatter(points: Tensor) -> Tensor:
+    """Replaced by the data branch."""
+    raise NotImplementedError  # merged from the data branch
 
 
 def png(picture: Tensor, scale: int = 1) -> bytes:
