@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal, get_type_hints
 
 from gancore.catalogue import KINDS, Catalogue, Entry, argument_help
+from gancore.contradictions import Problem, contradictions
 from gancore.schema import (
     MISSING,
     Count,
@@ -139,6 +140,8 @@ class RunConfig:
             ConfigError: With every problem that the mapping has.
         """
         reader = _Reader(catalogue or Catalogue.read())
+        if isinstance(mapping, Mapping):
+            mapping = laid_over(preset(mapping.get("system"), reader.catalogue), mapping)
         config = reader.section(cls, mapping, ())
         # What is wrong was left at its default; with a component unknown, that would mislead.
         wrong = {p.path for p in reader.problems}
@@ -154,17 +157,6 @@ class RunConfig:
         mapping = _plain(self)
         assert isinstance(mapping, dict)
         return mapping
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a configuration, and where: `("loss", "clip")`."""
-
-    path: tuple[str, ...]
-    message: str
-
-    def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {self.message}" if self.path else self.message
 
 
 class ConfigError(ValueError):
@@ -183,6 +175,37 @@ COMPONENTS = {
     "penalty": "penalties",
 }
 """The fields of `RunConfig` that name a component, with the registry that has it."""
+
+
+def preset(system: Any, catalogue: Catalogue) -> Mapping[str, Any]:
+    """What a system makes of a run where nothing else is said; empty where it has no preset.
+
+    Args:
+        system: Its name or its section, as a file has it.
+    """
+    name = system.get("name") if isinstance(system, Mapping) else system
+    entry = catalogue["systems"].get(name) if isinstance(name, str) else None
+    found: Mapping[str, Any] = entry.facts.get("preset", {}) if entry else {}
+    return found
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two partial runs as one, in which `above` has the last word on every key.
+
+    A component of another name takes none of the options below it.
+    """
+    run = dict(below)
+    for key, value in above.items():
+        if key in COMPONENTS and isinstance(value, str):
+            value = {"name": value}
+        under = run.get(key)
+        if key in COMPONENTS and isinstance(under, str):
+            under = {"name": under}
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            other = key in COMPONENTS and value.get("name", under.get("name")) != under.get("name")
+            value = dict(value) if other else {**under, **value}
+        run[key] = value
+    return run
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -230,70 +253,6 @@ def score_key(metric: Entry, evaluation: Evaluation) -> str:
     return score_name(metric.name, evaluation.samples)
 
 
-def power_of_two_from(size: int) -> int:
-    """The least power of two that is not below a size: 28 gives 32."""
-    return 1 << (size - 1).bit_length()
-
-
-def resolution_of(data: Data, catalogue: Catalogue) -> int | None:
-    """The resolution that the networks see, or None where neither the run nor the data says."""
-    size = catalogue["datasets"][data.name].facts.get("size")
-    return data.resolution or (power_of_two_from(size) if size else None)
-
-
-def contradictions(config: RunConfig, catalogue: Catalogue) -> list[Problem]:
-    """What is wrong with a run though each of its values is right by itself."""
-    problems = []
-
-    def wrong(path: str, message: str) -> None:
-        problems.append(Problem(tuple(path.split(".")), message))
-
-    data = catalogue["datasets"][config.data.name]
-    model = catalogue["models"][config.model.name]
-    loss = catalogue["losses"][config.loss.name]
-    size, pictures = data.facts.get("size"), data.facts.get("pictures")
-    resolution = resolution_of(config.data, catalogue)
-    if resolution is None:
-        wrong("data", f"data set {config.data.name!r} has no size of its own: give a resolution")
-    elif size and resolution > power_of_two_from(size):
-        wrong(
-            "data.resolution",
-            f"{config.data.name} has pictures of {size} pixels, which cannot show "
-            f"{resolution} (at most {power_of_two_from(size)})",
-        )
-    smallest = model.facts.get("smallest", 1)
-    if (
-        resolution
-        and model.facts.get("power_of_two")
-        and (resolution < smallest or power_of_two_from(resolution) != resolution)
-    ):
-        wrong(
-            "data.resolution",
-            f"model {config.model.name!r} needs a power of two from {smallest}, got {resolution}",
-        )
-    if pictures and config.batch > pictures:
-        wrong(
-            "batch",
-            f"{config.data.name} has {pictures} pictures, fewer than a batch of {config.batch}",
-        )
-    if config.evaluation.samples < 2:
-        wrong("evaluation.samples", "a covariance needs at least 2 pictures, got 1")
-    if config.penalty.name != "none" and loss.facts.get("penalty") == config.penalty.name:
-        wrong(
-            "penalty.name", f"{config.penalty.name} is already a part of loss {config.loss.name!r}"
-        )
-    if "clip" in loss.options and config.model.options.get("norm") == "spectral":
-        wrong(
-            "model.norm", f"spectral norm undoes the weight clipping of loss {config.loss.name!r}"
-        )
-    if config.evaluation.features == "classifier" and not data.facts.get("classes"):
-        wrong(
-            "evaluation.features",
-            f"'classifier' is trained on labels, which {config.data.name!r} lacks: use 'inception'",
-        )
-    return problems
-
-
 class _Reader:
     """Turns mappings into configuration sections and collects every problem on the way."""
 
@@ -323,8 +282,10 @@ class _Reader:
             else:
                 values.update(self.parsed(options[key], value, here))
         for key in ("metric", "features"):
-            if kind is Evaluation and key in values:
-                self.known({"metric": "metrics"}.get(key, key), values[key], (*path, key))
+            table = {"metric": "metrics"}.get(key, key)
+            asked = kind is Evaluation and key in values
+            if asked and self.known(table, values[key], (*path, key)) is None:
+                del values[key]
         return kind(**values)
 
     def component(self, key: str, given: Any, default: Component, path: tuple[str, ...]) -> Any:

@@ -48,6 +48,11 @@ Fraction = Annotated[float, Range(low=0, high=1)]
 Momentum = Annotated[float, Range(low=0, high=1, high_open=True)]
 Count = Annotated[int, Range(low=1)]
 Whole = Annotated[int, Range(low=0)]
+Counts = dict[int, Count]
+"""A table such as `{4: 64, 8: 32}`: a count for each of some resolutions."""
+
+Lengths = dict[int, Positive]
+"""A table of numbers above 0 for each of some resolutions."""
 
 
 class Refused(ValueError):
@@ -62,6 +67,7 @@ class Option:
         kind: The Python type of a value.
         choices: The allowed values, where there is a fixed list.
         optional: Whether None is a value.
+        entries: What the values of a table may be.
         default: `MISSING` where the option must be given.
     """
 
@@ -72,6 +78,7 @@ class Option:
     optional: bool = False
     default: Any = MISSING
     help: str = ""
+    entries: Option | None = None
 
     @classmethod
     def of(cls, name: str, annotation: Any, default: Any = MISSING, help: str = "") -> Option:
@@ -84,6 +91,9 @@ class Option:
         if get_origin(annotation) is Annotated:
             annotation, *notes = get_args(annotation)
             bounds = next((n for n in notes if isinstance(n, Range)), bounds)
+        if get_origin(annotation) is dict:
+            entries = cls.of(name, get_args(annotation)[1])
+            return cls(name, dict, optional=optional, default=default, help=help, entries=entries)
         choices: tuple[Any, ...] = ()
         if get_origin(annotation) is Literal:
             choices = get_args(annotation)
@@ -95,6 +105,8 @@ class Option:
         """What the option takes, in words: `a number > 0`, `one of: batch, layer`."""
         if self.choices:
             return "one of: " + ", ".join(map(str, self.choices))
+        if self.entries:
+            return f"a table {{resolution: {self.entries.takes}}}"
         words = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
         return f"{words.get(self.kind, self.kind.__name__)} {self.range}".strip()
 
@@ -113,11 +125,20 @@ class Option:
             if not fits or value not in self.choices:  # 1.0 == 1, but is not what is meant.
                 raise Refused(unknown("value", value, self.choices))
             return value
+        if fits and self.entries:
+            return {_whole(key): self.entries.parse(entry) for key, entry in value.items()}
         if not fits:
             raise Refused(f"expected {self.takes}, got {show(value)}")
         if self.kind in (int, float) and not (math.isfinite(value) and value in self.range):
             raise Refused(f"expected {self.takes}, got {show(value)}")
         return float(value) if self.kind is float else value
+
+
+def _whole(key: Any) -> int:
+    """The key of a table; JSON makes a text of it."""
+    if isinstance(key, bool) or not str(key).isdecimal() or int(key) < 1:
+        raise Refused(f"expected a whole number >= 1 as the key of a table, got {show(key)}")
+    return int(key)
 
 
 def show(value: Any) -> str:

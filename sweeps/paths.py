@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class Paths:
     @classmethod
     def of(
         cls,
-        run: Mapping[str, Any],
+        runs: Sequence[Mapping[str, Any]],
         sections: Mapping[str, Mapping[str, Any]],
         others: Iterable[Any],
         catalogue: Catalogue,
@@ -50,7 +50,7 @@ class Paths:
         """The paths of a sweep.
 
         Args:
-            run: What does not vary.
+            runs: What does not vary, under each system that can occur.
             sections: `scientific` and `nuisance`.
             others: What stands under keys that no sweep file has: misspelt sections, perhaps.
         """
@@ -64,13 +64,17 @@ class Paths:
         }
         occurring = {}
         for part, every in everything.occurring.items():
-            names = _names(part, run, sections)
+            names = _names(part, runs, sections)
             slip = part in misread or any(n not in every for n in names)
             occurring[part] = list(every) if slip else names
         return cls(catalogue, occurring, misread)
 
-    def decided(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """Value by path of all that does not vary, defaults of certain components among them."""
+    def decided(self, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Value by path of all that does not vary, defaults of certain components among them.
+
+        Args:
+            runs: Under each system that can occur; what they differ in is not decided.
+        """
         defaults = {
             f"{part}.{option.name}": option.default
             for part, names in self.occurring.items()
@@ -78,7 +82,9 @@ class Paths:
             for option in self._catalogue[COMPONENTS[part]][next(iter(names))].options.values()
             if option.default is not MISSING
         }
-        return {**defaults, **dict(flatten(run))}
+        first, *others = [dict(flatten(run)) for run in runs]
+        alike = {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
+        return {**defaults, **alike}
 
     @property
     def known(self) -> list[str]:
@@ -163,7 +169,7 @@ def _plain_options() -> dict[str, Option]:
 
 
 def _names(
-    part: str, run: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]
+    part: str, runs: Sequence[Mapping[str, Any]], sections: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """The names that a component field is given in a sweep; "" for what is no name."""
     names: list[Any] = []
@@ -175,5 +181,6 @@ def _names(
             names += values
             always = always or not isinstance(given, Mapping) or "when" not in given
     if not always:
-        names.append(run[part].get("name") if isinstance(run[part], Mapping) else None)
-    return [name if isinstance(name, str) else "" for name in names]
+        given = [run[part] for run in runs]
+        names += [g.get("name") if isinstance(g, Mapping) else None for g in given]
+    return list(dict.fromkeys(name if isinstance(name, str) else "" for name in names))

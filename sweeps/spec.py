@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from gancore import schema
 from gancore.catalogue import Catalogue
-from gancore.config import COMPONENTS, Evaluation, RunConfig, options_of
+from gancore.config import Evaluation, options_of
 from gancore.schema import Count, NonNegative, Positive, Refused, Whole, show, unknown
 from sweeps import plugins
 from sweeps.check import RunCheck
+from sweeps.compose import Composer
 from sweeps.dimensions import SECTIONS, DimensionReader
 from sweeps.folder import NAME
 from sweeps.paths import WHY_NOT, Paths
@@ -86,6 +86,7 @@ class SweepSpec:
     objective: Evaluation
     resources: Resources
     plugins: tuple[str, ...]
+    composer: Composer = field(compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
     folder: Path = field(default=Path(), compare=False)
 
@@ -113,7 +114,7 @@ class SweepSpec:
 
     def config(self, varied: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
         """The `RunConfig` of a point, as nested mappings with every default written out."""
-        return overlay(fixed_part(self.base, self.objective), varied, seed)
+        return self.composer(varied, seed)
 
 
 def load(path: Path) -> SweepSpec:
@@ -140,7 +141,8 @@ class _Reader:
         self.stem = stem
         self.value: dict[str, Any] = document.value
         self.problems = Problems(document)
-        own = [f.name for f in fields(SweepSpec) if f.name not in ("space", "text", "folder")]
+        derived = ("space", "composer", "text", "folder")
+        own = [f.name for f in fields(SweepSpec) if f.name not in derived]
         self.keys = [*own, *SECTIONS]
 
     def spec(self) -> SweepSpec:
@@ -152,9 +154,10 @@ class _Reader:
         base, objective = self.base(), self.section("objective", Evaluation)
         search, schedule = self.section("search", Search), self.section("schedule", Schedule)
         resources = self.section("resources", Resources)
-        run = fixed_part(base, objective)
-        space = self.space(run, search, catalogue)
-        self.check_conflicts(run, space, schedule, resources)
+        sections = {name: self.mapping(name) for name in SECTIONS}
+        composer = Composer.of(base, objective, sections, catalogue)
+        space = self.space(composer, sections, search, catalogue)
+        self.check_conflicts(composer.fixed(), space, schedule, resources)
         name = self.name()
         self.problems.refuse()
         return SweepSpec(
@@ -166,6 +169,7 @@ class _Reader:
             objective=objective,
             resources=resources,
             plugins=modules,
+            composer=composer,
             text=self.document.text,
             folder=self.folder,
         )
@@ -243,20 +247,26 @@ class _Reader:
             self.problems.add(("base", key), key, f"does not belong in base: {WHY_NOT[key]}")
         return {key: value for key, value in given.items() if key not in WHY_NOT}
 
-    def space(self, run: Mapping[str, Any], search: Search, catalogue: Catalogue) -> Space:
+    def space(
+        self,
+        composer: Composer,
+        sections: Mapping[str, Mapping[str, Any]],
+        search: Search,
+        catalogue: Catalogue,
+    ) -> Space:
         """The search space, once every planned run has been checked."""
-        sections = {name: self.mapping(name) for name in SECTIONS}
+        runs = [composer.fixed(system) for system in composer.systems] or [composer.fixed()]
         if not any(sections.values()) and not self.problems.found:
             self.problems.add((), "", "nothing is varied: name values under scientific or nuisance")
         others = [given for key, given in self.value.items() if key not in self.keys]
-        paths = Paths.of(run, sections, others, catalogue)
-        reader = DimensionReader(self.problems, paths, paths.decided(run))
+        paths = Paths.of(runs, sections, others, catalogue)
+        reader = DimensionReader(self.problems, paths, paths.decided(runs))
         space = reader.space(sections)
         self.check_points(space, search)
         RunCheck(
             space=space,
             search=search,
-            config=partial(overlay, run),
+            config=composer,
             catalogue=catalogue,
             paths=paths,
             broken=reader.broken,
@@ -324,25 +334,3 @@ class _Reader:
         """` (line 7)` where a value has a line of its own."""
         line = self.document.lines.get(where)
         return f" (line {line})" if line else ""
-
-
-def fixed_part(base: Mapping[str, Any], objective: Evaluation) -> dict[str, Any]:
-    """What `base` and `objective` make of a run, with every default written out."""
-    run = RunConfig().as_mapping()
-    for key, value in base.items():
-        if key in COMPONENTS and isinstance(value, str):
-            value = {"name": value}
-        merge = isinstance(value, Mapping) and isinstance(run.get(key), dict)
-        run[key] = {**run[key], **value} if merge else value
-    return {**run, "evaluation": asdict(objective)}
-
-
-def overlay(run: Mapping[str, Any], varied: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
-    """A run with some of its values changed, by dotted path."""
-    config = {key: dict(value) if isinstance(value, dict) else value for key, value in run.items()}
-    for path, value in varied.items():
-        section, _, last = path.rpartition(".")
-        target = config[section] if section else config
-        if isinstance(target, dict):  # else `base` has something else there, which is refused
-            target[last] = value
-    return {**config, "seed": seed}

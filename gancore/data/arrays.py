@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from gancore.config import Data, power_of_two_from
+from gancore.config import Data
+from gancore.contradictions import power_of_two_from
 from gancore.data.canvas import RULE
 from gancore.data.registry import Dataset, DataUnavailable, Pictures, Split, datasets
 from gancore.files import fsync_folder, write_json

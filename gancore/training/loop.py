@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from gancore.catalogue import Catalogue
-from gancore.config import ConfigError, RunConfig, contradictions, objective_name
+from gancore.config import ConfigError, RunConfig, objective_name
+from gancore.contradictions import contradictions
 from gancore.metrics import Scored
 from gancore.systems import Material, systems
 from gancore.training.checkpoint import Checkpoint

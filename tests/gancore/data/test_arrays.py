@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gancore.catalogue import Catalogue
-from gancore.config import Data, resolution_of
+from gancore.config import Data
+from gancore.contradictions import resolution_of
 from gancore.data import DataUnavailable, Pictures, Split, cache_root, datasets, load
 from gancore.data.arrays import fingerprint
 
