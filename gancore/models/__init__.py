@@ -1,6 +1,30 @@
 """Model families: each a generator and the discriminator that goes with it."""
 
-from gancore.models import dcgan, mlp, resnet
+from gancore.models import cycle, dcgan, maxout, mlp, noisy, progan, r3gan, resnet
+from gancore.models.blocks import Discriminator
+from gancore.models.conditional import (
+    ClassifyingDiscriminator,
+    ConcatDiscriminator,
+    ConditionalGenerator,
+    ProjectionDiscriminator,
+)
 from gancore.models.registry import ImageShape, ModelFamily, models
 
-__all__ = ["ImageShape", "ModelFamily", "dcgan", "mlp", "models", "resnet"]
+__all__ = [
+    "ClassifyingDiscriminator",
+    "ConcatDiscriminator",
+    "ConditionalGenerator",
+    "Discriminator",
+    "ImageShape",
+    "ModelFamily",
+    "ProjectionDiscriminator",
+    "cycle",
+    "dcgan",
+    "maxout",
+    "mlp",
+    "models",
+    "noisy",
+    "progan",
+    "r3gan",
+    "resnet",
+]

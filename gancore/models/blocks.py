@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+Network = TypeVar("Network", bound=nn.Module)
 Norm = Literal["none", "batch", "layer", "spectral"]
 """What a discriminator may be normalised by; a family spells the choices out in its signature."""
 
@@ -45,10 +46,10 @@ class EdgeConv2d(nn.Conv2d):
         assert self.bias is not None
         rows, columns = self._size(x.shape[2]), self._size(x.shape[3])
         patches = F.unfold(x, **self.window).transpose(1, 2)  # [N, H'W', C * kernel^2]
-        weight = self.weight.flatten(1).t().expand(len(x), -1, -1)
+        weight = self.weight.flatten(1).t().expand(x.shape[0], -1, -1)
         pixels = torch.baddbmm(self.bias, patches, weight)  # [N, H'W', out_channels]
         # Channels come last in memory, which is the layout that networks run in.
-        return pixels.view(len(x), rows, columns, -1).permute(0, 3, 1, 2)
+        return pixels.view(x.shape[0], rows, columns, -1).permute(0, 3, 1, 2)
 
     def _size(self, size: int) -> int:
         window = self.window
@@ -104,21 +105,107 @@ class FromLatent(nn.Linear):
         super().__init__(latent, 16 * channels)
 
     def forward(self, latents: Tensor) -> Tensor:
-        # Channels last in memory, so that the convolutions that follow need not copy.
-        return super().forward(latents).view(len(latents), 4, 4, -1).permute(0, 3, 1, 2)
+        # Channels last in memory, so that the convolutions that follow need not copy. Not `len`,
+        # which `torch.export` takes for a constant: the batch would be fixed.
+        return super().forward(latents).view(latents.shape[0], 4, 4, -1).permute(0, 3, 1, 2)
 
 
-class ToLogit(nn.Linear):
-    """The last feature map to one logit: a convolution that covers all of it.
+class Flat(nn.Module):
+    """A feature map as a vector, without a copy where channels come last in memory.
 
-    [N, channels, 4, 4] -> [N]
+    [N, C, H, W] -> [N, HWC]
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(16 * channels, 1)
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class Discriminator(nn.Module):
+    """What every discriminator is: features, and a linear head that makes a logit of them.
+
+    The features are what a class-conditional head, a classifier or feature matching builds on.
+
+    [N, C, H, W] -> [N]
+
+    Args:
+        body: [N, C, H, W] -> [N, width].
+        norm: What the body is normalised by; a head that is added later follows it.
+    """
+
+    def __init__(self, body: nn.Module, width: int, norm: Norm = "none") -> None:
+        super().__init__()
+        self.body = body
+        self.head: nn.Module = nn.Linear(width, 1)
+        self.width = width
+        self.norm = norm
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, width]."""
+        vectors: Tensor = self.body(pictures)
+        return vectors
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(pictures))
+        return logits.squeeze(1)
+
+    def new_head(self, outputs: int, *, bias: bool = True) -> nn.Module:
+        """A further head of the kind that this discriminator has: [N, width] -> [N, outputs]."""
+        return with_spectral_norm(nn.Linear(self.width, outputs, bias=bias), self.norm)
+
+
+class Drawing(nn.Module):
+    """A layer that draws random numbers while it learns, from a stream that the run sets.
+
+    PyTorch's own draw from the process's one stream, which no run could take up where it was.
+    """
+
+    random: torch.Generator | None = None
+
+
+class Noise(Drawing):
+    """Adds Gaussian noise of a standard deviation."""
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
+        if not self.training or not self.deviation:
+            return x
+        noise = torch.randn(x.shape, generator=self.random, device=x.device, dtype=x.dtype)
+        return x + self.deviation * noise
+
+
+class Dropout(Drawing):
+    """Leaves out a share of all numbers and scales the others up (Srivastava et al. 2014)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return x
+        kept = torch.rand(x.shape, generator=self.random, device=x.device) >= self.share
+        return x * kept / (1 - self.share)
+
+
+class FittedToData(nn.Module):
+    """A layer whose beginning rests on data: while `fitting`, a pass through it sets its scale."""
+
+    fitting = False
+
+
+@torch.no_grad()
+def fit_to_data(network: nn.Module, pictures: Tensor) -> None:
+    """Sets what rests on data in a network, by one pass of pictures [N, C, H, W] through it."""
+    layers = [m for m in network.modules() if isinstance(m, FittedToData)]
+    for layer in layers:
+        layer.fitting = True
+    if layers:
+        network(pictures)
+    for layer in layers:
+        layer.fitting = False
 
 
 def map_norm(norm: Norm, channels: int) -> nn.Module:
@@ -136,7 +223,7 @@ def map_norm(norm: Norm, channels: int) -> nn.Module:
             return nn.Identity()
 
 
-def with_spectral_norm(network: nn.Module, norm: Norm) -> nn.Module:
+def with_spectral_norm(network: Network, norm: Norm) -> Network:
     """The network, whose every layer has a spectral norm of about 1 if `norm` is "spectral".
 
     Miyato et al. 2018 (arXiv:1802.05957), algorithm 1: one power iteration per forward pass in

@@ -9,10 +9,12 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from gancore.models.blocks import (
+    Discriminator,
     EdgeConv2d,
     EdgeConvTranspose2d,
+    Flat,
     FromLatent,
-    ToLogit,
+    Network,
     map_norm,
     with_spectral_norm,
 )
@@ -55,7 +57,7 @@ class DCGAN:
         layers.append(EdgeConvTranspose2d(widths[-1], shape.channels, 4, stride=2, padding=1))
         return _initialised(nn.Sequential(*layers, nn.Tanh()))
 
-    def discriminator(self, shape: ImageShape) -> nn.Module:
+    def discriminator(self, shape: ImageShape) -> Discriminator:
         """[N, C, H, W] -> [N]."""
         widths = self._widths(shape)
         first = EdgeConv2d(shape.channels, widths[0], 4, stride=2, padding=1)
@@ -65,7 +67,8 @@ class DCGAN:
             bias = self.norm != "batch"
             layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias))
             layers += [map_norm(self.norm, after), nn.LeakyReLU(0.2, inplace=True)]
-        network = _initialised(nn.Sequential(*layers, ToLogit(widths[-1])))
+        body = nn.Sequential(*layers, Flat())
+        network = _initialised(Discriminator(body, 16 * widths[-1], self.norm))
         return with_spectral_norm(network, self.norm)
 
     def _widths(self, shape: ImageShape) -> list[int]:
@@ -74,7 +77,7 @@ class DCGAN:
         return [min(self.max_width, self.width * 2**n) for n in range(halvings)]
 
 
-def _initialised(network: nn.Module) -> nn.Module:
+def _initialised(network: Network) -> Network:
     """Weights from N(0, 0.02) as in section 4 of the paper, biases 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from gancore.models.blocks import with_spectral_norm
+from gancore.models.blocks import Discriminator, with_spectral_norm
 from gancore.models.registry import ImageShape, models
 from gancore.schema import Count
 
@@ -45,7 +45,7 @@ class MLP:
         layers += [nn.Linear(self.width, math.prod(picture)), nn.Tanh(), nn.Unflatten(1, picture)]
         return nn.Sequential(*layers)
 
-    def discriminator(self, shape: ImageShape) -> nn.Module:
+    def discriminator(self, shape: ImageShape) -> Discriminator:
         """[N, C, H, W] -> [N]."""
         pixels = shape.channels * shape.resolution**2
         layers: list[nn.Module] = [nn.Flatten()]
@@ -56,5 +56,5 @@ class MLP:
             elif self.norm == "layer":
                 layers.append(nn.LayerNorm(after))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        network = nn.Sequential(*layers, nn.Linear(self.width, 1), nn.Flatten(0))
+        network = Discriminator(nn.Sequential(*layers), self.width, self.norm)
         return with_spectral_norm(network, self.norm)

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from torch import nn
 
+from gancore.models.blocks import Discriminator
 from gancore.registry import Registry
 
 
@@ -21,14 +22,16 @@ class ModelFamily(Protocol):
 
     A family is a frozen dataclass whose fields are its hyper-parameters; as class constants
     (`ClassVar`) it says `smallest`, its least resolution, and `power_of_two`, whether it only
-    has resolutions that are one.
+    has resolutions that are one, or else `multiple`, of which each is a multiple. The generators
+    of a family turn latents into pictures; a family of another kind says which by `kind`:
+    `translator` (pictures to pictures, see `cycle.py`) or `growing generator` (see `progan.py`).
     """
 
     def generator(self, latent: int, shape: ImageShape, /) -> nn.Module:
         """[N, latent] -> [N, C, H, W] in [-1, 1]."""
         ...
 
-    def discriminator(self, shape: ImageShape, /) -> nn.Module:
+    def discriminator(self, shape: ImageShape, /) -> Discriminator:
         """[N, C, H, W] in [-1, 1] -> logits [N], higher for real."""
         ...
 

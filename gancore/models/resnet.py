@@ -10,7 +10,15 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gancore.models.blocks import EdgeConv2d, FromLatent, Norm, map_norm, with_spectral_norm
+from gancore.models.blocks import (
+    Discriminator,
+    EdgeConv2d,
+    FromLatent,
+    Network,
+    Norm,
+    map_norm,
+    with_spectral_norm,
+)
 from gancore.models.registry import ImageShape, models
 from gancore.schema import Count
 
@@ -52,18 +60,17 @@ class ResNet:
         )
         return _initialised(network)
 
-    def discriminator(self, shape: ImageShape) -> nn.Module:
+    def discriminator(self, shape: ImageShape) -> Discriminator:
         """[N, C, H, W] -> [N]."""
         widths = self._widths(shape)[1:]
-        network = nn.Sequential(
+        body = nn.Sequential(
             FirstDownBlock(shape.channels, widths[0]),
             *(DownBlock(before, after, self.norm) for before, after in pairwise(widths)),
             DownBlock(widths[-1], widths[-1], self.norm, halve=False),
             nn.ReLU(),
             SumPool(),
-            nn.Linear(widths[-1], 1),
-            nn.Flatten(0),
         )
+        network = Discriminator(body, widths[-1], self.norm)
         return with_spectral_norm(_initialised(network), self.norm)
 
     def _widths(self, shape: ImageShape) -> list[int]:
@@ -147,7 +154,7 @@ def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-def _initialised(network: nn.Module) -> nn.Module:
+def _initialised(network: Network) -> Network:
     """Glorot's uniform weights, those before or after a ReLU with gain sqrt(2); biases 0."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

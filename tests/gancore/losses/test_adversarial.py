@@ -164,7 +164,7 @@ def test_every_option_acts(name: str, option: str) -> None:
     """Turning a knob changes what either player minimises, or the penalty or clipping asked for."""
     plain = a(name)
     default = losses.options(name)[option].default
-    turned = a(name, **{option: default * 3 if default else -0.5})
+    turned = a(name, **{option: default * 3 if default else 0.5 if option == "drift" else -0.5})
     real, fake = torch.linspace(-2, 2, 16), torch.linspace(-1, 3, 16)
 
     def all_that_acts(loss: Loss) -> list[Any]:

@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gancore.models.blocks import EdgeConv2d, EdgeConvTranspose2d, FromLatent, ToLogit
+from gancore.models.blocks import (
+    Dropout,
+    EdgeConv2d,
+    EdgeConvTranspose2d,
+    Flat,
+    FromLatent,
+    Noise,
+    fit_to_data,
+)
+from gancore.models.noisy import UnitConv2d, UnitLinear
 
 WINDOWS = [(4, 2, 1), (3, 1, 1), (5, 3, 2), (1, 1, 0)]
 DOUBLE = torch.float64
@@ -55,11 +64,44 @@ def test_the_first_layer_is_a_transposed_convolution_of_one_pixel() -> None:
     torch.testing.assert_close(ours(latents), theirs(latents.view(3, 10, 1, 1)))
 
 
-def test_the_last_layer_is_a_convolution_that_covers_the_map() -> None:
-    ours = ToLogit(6).to(DOUBLE)
+def test_a_head_on_a_flat_map_is_a_convolution_that_covers_the_map() -> None:
+    ours = nn.Sequential(Flat(), nn.Linear(4 * 4 * 6, 1)).to(DOUBLE)
     theirs = nn.Conv2d(6, 1, 4).to(DOUBLE)
     with torch.no_grad():
-        theirs.weight.copy_(ours.weight.view(1, 4, 4, 6).permute(0, 3, 1, 2))
-        theirs.bias.copy_(ours.bias)  # type: ignore[union-attr]
+        theirs.weight.copy_(ours[1].weight.view(1, 4, 4, 6).permute(0, 3, 1, 2))
+        theirs.bias.copy_(ours[1].bias)  # type: ignore[union-attr]
     x = torch.randn(3, 6, 4, 4, dtype=DOUBLE)
-    torch.testing.assert_close(ours(x), theirs(x).flatten())
+    torch.testing.assert_close(ours(x), theirs(x).flatten(1))
+
+
+@pytest.mark.parametrize("layer", [Noise(0.5), Dropout(0.5)])
+def test_a_layer_that_draws_has_a_stream_of_its_own(layer: Noise | Dropout) -> None:
+    x = torch.ones(4, 100)
+    layer.random = torch.Generator().manual_seed(1)
+    drawn = layer.train()(x)
+    layer.random = torch.Generator().manual_seed(1)
+    torch.manual_seed(7)
+    torch.testing.assert_close(layer(x), drawn, rtol=0, atol=0)
+    assert drawn.std() == pytest.approx({Noise: 0.5, Dropout: 1.0}[type(layer)], rel=0.1)
+    assert drawn.mean() == pytest.approx(1, abs=0.15)  # What is expected is unchanged.
+    torch.testing.assert_close(layer.eval()(x), x, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (UnitLinear(30, 8), torch.randn(200, 30) + 2),
+        (UnitConv2d(3, 8, 3, padding=1), torch.randn(20, 3, 6, 6) * 4 + 2),
+    ],
+)
+def test_weight_norm_fitted_to_data(layer: UnitLinear | UnitConv2d, x: Tensor) -> None:
+    fit_to_data(layer, x)
+    deviation, mean = torch.std_mean(layer(x).transpose(0, 1).flatten(1), 1)
+    torch.testing.assert_close(mean, torch.zeros(8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(deviation, torch.ones(8))
+    before = layer(x)
+    with torch.no_grad():
+        layer.weight *= 3  # Only the direction of a row counts.
+    torch.testing.assert_close(layer(x), before)
+    layer.requires_grad_(True)
+    assert "length" not in dict(layer.named_parameters())

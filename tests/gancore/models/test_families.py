@@ -21,6 +21,23 @@ CASES = [
     ("mlp", {"width": 16}, 8),
     ("mlp", {"width": 16, "depth": 3}, 13),
 ]
+NORMED = ("dcgan", "resnet", "mlp")
+
+SMALL: dict[str, dict[str, object]] = {
+    "cycle": {"width": 4, "blocks": 2},
+    "dcgan": {"width": 4},
+    "maxout": {"width": 16, "units": 8},
+    "mlp": {"width": 16},
+    "noisy_cnn": {"width": 4, "generator_width": 4},
+    "noisy_mlp": {"width": 0.05},
+    "progan": {"capacity": 64, "max_width": 8},
+    "r3gan": {"width": 8, "group": 4},
+    "resnet": {"width": 4},
+}
+"""Options with which a network is quickly made; a new family needs an entry."""
+
+DRAWERS = [n for n in models.names() if n != "cycle"]
+"""Families whose generators turn latents into pictures."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +68,7 @@ def test_both_players_keep_their_promise(
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "spectral"])
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", NORMED)
 def test_a_gradient_penalty_reaches_every_layer(name: str, norm: str) -> None:
     """The gradient of the squared slope with respect to the weights: double backward."""
     family = models.build(name, norm=norm, width=8)
@@ -64,14 +81,14 @@ def test_a_gradient_penalty_reaches_every_layer(name: str, norm: str) -> None:
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "spectral"])
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", NORMED)
 def test_without_batch_norm_a_logit_depends_on_its_own_picture_alone(name: str, norm: str) -> None:
     discriminator = models.build(name, norm=norm, width=8).discriminator(ImageShape(1, 16)).eval()
     pictures = torch.randn(4, 1, 16, 16)
     torch.testing.assert_close(discriminator(pictures)[:1], discriminator(pictures[:1]))
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", NORMED)
 def test_spectral_norm_bounds_every_layer(name: str) -> None:
     discriminator = models.build(name, norm="spectral", width=8).discriminator(ImageShape(3, 16))
     for _ in range(30):  # one power iteration each
@@ -84,26 +101,69 @@ def test_spectral_norm_bounds_every_layer(name: str) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", NORMED)
 def test_a_copy_of_a_player_judges_alike(name: str, norm: str) -> None:
     discriminator = models.build(name, norm=norm, width=4).discriminator(ImageShape(1, 8)).eval()
     pictures = torch.randn(2, 1, 8, 8)
     torch.testing.assert_close(copy.deepcopy(discriminator)(pictures), discriminator(pictures))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("resolution", [8, 16, 32])
+@pytest.mark.parametrize("name", DRAWERS)
+def test_every_family_plays(name: str, resolution: int, channels: int) -> None:
+    family, shape = models.build(name, **SMALL[name]), ImageShape(channels, resolution)
+    generator, discriminator = family.generator(10, shape), family.discriminator(shape)
+    pictures = generator(torch.randn(4, 10))
+    assert pictures.shape == (4, channels, resolution, resolution)
+    assert discriminator(pictures).shape == (4,)
+    features = discriminator.features(pictures)
+    assert features.shape == (4, discriminator.width)
+    assert discriminator.new_head(7)(features).shape == (4, 7)
+
+
+@pytest.mark.parametrize("name", DRAWERS)
+def test_every_logit_has_a_slope(name: str) -> None:
+    """Gradient penalties differentiate twice, through every family."""
+    discriminator = models.build(name, **SMALL[name]).discriminator(ImageShape(1, 16))
+    pictures = torch.randn(4, 1, 16, 16, requires_grad=True)
+    (slope,) = torch.autograd.grad(discriminator(pictures).sum(), pictures, create_graph=True)
+    slope.square().sum().backward()
+    weights = [p.grad for p in discriminator.parameters() if p.dim() > 1 and p.grad is not None]
+    assert any(bool(grad.abs().sum() > 0) for grad in weights)
+
+
+def _turned(default: object) -> object:
+    match default:
+        case bool():
+            return not default
+        case int() | float():
+            return default / 2 if 0 < default < 1 else type(default)(default * 2)
+        case None:
+            return 3
+        case _:
+            return "layer"
+
+
 @pytest.mark.parametrize(
     ("name", "option"), [(n, key) for n in models.names() for key in models.options(n)]
 )
 def test_every_option_changes_the_networks(name: str, option: str) -> None:
-    default = models.options(name)[option].default
-    value = {"norm": "layer", "max_width": 8}.get(option, default * 2 if option != "norm" else "")
-    plain, turned = models.build(name), models.build(name, **{option: value})
+    """Their structure, as PyTorch writes it; what is no layer's argument shows in the sizes."""
+    value = {"capacity": 64, "layers": 2, "max_width": 8, "hidden_noise": 0.7}.get(
+        option, _turned(models.options(name)[option].default)
+    )
+    shape = ImageShape(1, 32)
 
-    def sizes(family: object) -> list[tuple[str, int]]:
-        players = [family.generator(8, ImageShape(1, 16)), family.discriminator(ImageShape(1, 16))]  # type: ignore[attr-defined]
-        return [(k, p.numel()) for network in players for k, p in network.named_parameters()]
+    def told(family: object) -> list[object]:
+        players = [family.generator(8, shape), family.discriminator(shape)]  # type: ignore[attr-defined]
+        modules = [m for network in players for m in network.modules()]
+        own = [sorted((k, v) for k, v in vars(m).items() if k[0] != "_") for m in modules]
+        facts = [[(k, v) for k, v in each if isinstance(v, int | float | str)] for each in own]
+        sizes = [p.shape for network in players for p in network.parameters()]
+        return [*map(type, modules), *facts, *sizes]
 
-    assert sizes(plain) != sizes(turned)
+    assert told(models.build(name)) != told(models.build(name, **{option: value}))
 
 
 def test_the_dcgan_of_the_paper_has_its_layers() -> None:
@@ -130,10 +190,10 @@ def test_the_resnet_of_cifar_has_the_papers_size() -> None:
     assert sum(p.numel() for p in generator.parameters()) / 1e6 == pytest.approx(4.3, abs=0.4)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", DRAWERS)
 def test_what_comes_out_first_is_neither_flat_nor_saturated(name: str) -> None:
     """A generator that begins at the ends of tanh cannot learn, one at a constant barely."""
     generator = models.build(name).generator(64, ImageShape(1, 32))
     pictures = generator(torch.randn(64, 64))
-    assert 0.005 < pictures.std().item() < 0.9
+    assert 0.005 < pictures.std().item() < 1.5
     assert math.isfinite(pictures.sum().item())
