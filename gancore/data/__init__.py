@@ -3,9 +3,11 @@
 from gancore.data.arrays import cache_root, load
 from gancore.data.batches import Batch, Batches, to_uint8, to_unit
 from gancore.data.bundled import Digits, Mnist5k
+from gancore.data.domains import Styles, TwoClasses, TwoFolders, domain
 from gancore.data.folder import Folder
 from gancore.data.public import CIFAR10, CIFAR100, MNIST, SVHN, FashionMNIST
 from gancore.data.registry import Dataset, DataUnavailable, Pictures, Split, datasets
+from gancore.data.synthetic import Grid, Ring, StackedMnist
 
 __all__ = [
     "CIFAR10",
@@ -19,11 +21,18 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "Folder",
+    "Grid",
     "Mnist5k",
     "Pictures",
+    "Ring",
     "Split",
+    "StackedMnist",
+    "Styles",
+    "TwoClasses",
+    "TwoFolders",
     "cache_root",
     "datasets",
+    "domain",
     "load",
     "to_uint8",
     "to_unit",
