@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Any, ClassVar, Generic, TypeVar, get_origin, get_type_hints
 
 from gancore.schema import MISSING, Option, Refused, unknown
@@ -64,9 +65,10 @@ class Registry(Generic[T]):
     def options(self, name: str) -> dict[str, Option]:
         """The hyper-parameters of a component by name, read from its signature."""
         component = self.get(name)
-        hints = get_type_hints(component, include_extras=True)
-        if inspect.isclass(component) and not hints:
-            hints = get_type_hints(component.__init__, include_extras=True)
+        signed: Any = component
+        if inspect.isclass(component) and not is_dataclass(component):
+            signed = component.__init__
+        hints = get_type_hints(signed, include_extras=True)
         return {
             p.name: Option.of(
                 p.name,

@@ -45,9 +45,11 @@ class Range:
 Positive = Annotated[float, Range(low=0, low_open=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]
-Momentum = Annotated[float, Range(low=0, high=1, high_open=True)]
+Share = Annotated[float, Range(low=0, high=1, high_open=True)]
+Momentum = Share
 Count = Annotated[int, Range(low=1)]
 Whole = Annotated[int, Range(low=0)]
+Resolution = Literal[4, 8, 16, 32, 64, 128, 256, 512, 1024]
 Counts = dict[int, Count]
 """A table such as `{4: 64, 8: 32}`: a count for each of some resolutions."""
 

@@ -6,9 +6,10 @@ import hashlib
 import io
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class Classifier:
     all its trials share the file.
     """
 
+    gives: ClassVar[tuple[str, ...]] = ("logits", "modes")
+
     def load(
         self, real: Labelled, held_out: Labelled, folder: Path, _weights: str | None
     ) -> FeatureNetwork:
@@ -52,12 +55,7 @@ class Classifier:
                 "none: use `features: inception`"
             )
         path = folder / f"classifier-{real.fingerprint[:12]}-{RECIPE}.pt"
-        kept = _read(path)
-        if kept is None:
-            _write(path, *train_classifier(real, held_out))
-            kept = _read(path)
-        assert kept is not None
-        return kept
+        return kept_or(lambda: train_classifier(real, held_out), path)
 
 
 class Layers(FeatureNetwork):
@@ -66,7 +64,7 @@ class Layers(FeatureNetwork):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.size = FEATURES
-        self.channels, self.classes = channels, classes
+        self.channels, self.mode_count = channels, classes
         widths = [channels, 16, 32, 64, FEATURES]
         strides = [2, 2, 2, 1]
         self.blocks = nn.ModuleList(
@@ -84,6 +82,10 @@ class Layers(FeatureNetwork):
             x = F.relu(block(x))
         return x.mean((2, 3))
 
+    def logits(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.head(features)
+        return scores
+
     def folded(self) -> Layers:
         """The same function with each batch norm inside its convolution: fewer passes."""
         self.eval()
@@ -94,6 +96,20 @@ class Layers(FeatureNetwork):
             assert isinstance(norm, nn.BatchNorm2d)
             self.blocks[number] = nn.Sequential(fuse_conv_bn_eval(convolution, norm))
         return self
+
+
+def kept_or(train: Callable[[], tuple[Layers, float]], path: Path) -> Layers:
+    """The network that a file has; trained, with its accuracy, where there is none, or damaged.
+
+    The network is always the one that was read, so that the first to ask for it and all others
+    have the same.
+    """
+    kept = _read(path)
+    if kept is None:
+        _write(path, *train())
+        kept = _read(path)
+    assert kept is not None, f"{path} was damaged while it was written"
+    return kept
 
 
 def train_classifier(real: Labelled, held_out: Labelled) -> tuple[Layers, float]:
@@ -114,7 +130,7 @@ def train_classifier(real: Labelled, held_out: Labelled) -> tuple[Layers, float]
     for _ in range(_EPOCHS):
         rows = torch.randperm(len(images), generator=order)
         for batch in rows[: batches * _BATCH].tensor_split(batches):
-            logits = network.head(network(_shifted(images[batch], order)))
+            logits = network.logits(network(_shifted(images[batch], order)))
             loss = F.cross_entropy(logits, labels[batch], label_smoothing=0.05)
             adam.zero_grad()
             loss.backward()
@@ -122,7 +138,7 @@ def train_classifier(real: Labelled, held_out: Labelled) -> tuple[Layers, float]
             schedule.step()
     network.eval()
     with torch.inference_mode():
-        told = network.head(network(torch.tensor(held_out.images))).argmax(1)
+        told = network.logits(network(torch.tensor(held_out.images))).argmax(1)
     accuracy = (told == torch.tensor(held_out.labels)).double().mean().item()
     return network, accuracy
 
@@ -140,14 +156,14 @@ def _write(path: Path, network: Layers, accuracy: float) -> None:
     write_atomically(path, stream.getvalue())
     facts = {
         "channels": network.channels,
-        "classes": network.classes,
+        "classes": network.mode_count,
         "accuracy": accuracy,
         "digest": weights_digest(network.state_dict()),
     }
     write_json(path.with_suffix(".json"), facts)
 
 
-def _read(path: Path) -> FeatureNetwork | None:
+def _read(path: Path) -> Layers | None:
     """The network as it was written; None where it was not, or is damaged."""
     try:
         facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())

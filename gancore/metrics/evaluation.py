@@ -28,6 +28,7 @@ from gancore.metrics.registry import (
     frozen,
     metrics,
 )
+from gancore.metrics.signals import Signals
 
 _BATCH = 250
 """Pictures at a time: fast on a CPU, small enough for any GPU."""
@@ -46,12 +47,16 @@ class Scored:
         stage: Scores of unlike stages of one run are never compared; a later stage has a higher
             number (for networks that grow, their resolution). 0 for runs of one stage.
         statistics: Further numbers of the same pass.
+        signals: Of the generated pictures, by name; a verdict rests on them (see `signals.py`).
+        signals_of_real: The same of real pictures held against other real ones.
     """
 
     scores: dict[str, float]
     passport: Passport
     stage: int = 0
     statistics: dict[str, float] = field(default_factory=dict)
+    signals: dict[str, float] = field(default_factory=dict)
+    signals_of_real: dict[str, float] = field(default_factory=dict)
 
 
 class Judge:
@@ -78,6 +83,7 @@ class Judge:
         self.train, self.test = real, held_out
         self._folder = folder
         self._found: dict[tuple[str, int], FeatureSet] = {}
+        self._signals: dict[tuple[str, int], Signals] = {}
 
     @classmethod
     def prepare(
@@ -132,6 +138,13 @@ class Judge:
             weights="ema" if self.config.ema_kimg else "raw",
         )
         return Evaluator(self, metric, found, passport)
+
+    def signals(self, real: FeatureSet, passport: Passport) -> Signals:
+        """The signals of a protocol; what they need of the real pictures is computed once."""
+        key = passport.data, passport.resolution
+        if key not in self._signals:
+            self._signals[key] = Signals(real, passport.generated)
+        return self._signals[key]
 
     def real(self, pictures: Labelled, resolution: int) -> FeatureSet:
         """The features of real pictures, kept in the folder: all trials share them."""
@@ -213,9 +226,26 @@ class Evaluator:
         Raises:
             ValueError: What was drawn is not such pictures.
         """
-        generated = self.judge.features(self.drawn(draw, self.passport.generated))
+        return self.scored(self.features(draw))
+
+    def features(self, draw: Draw) -> FeatureSet:
+        """The features of as many pictures as the protocol asks for.
+
+        Raises:
+            ValueError: What was drawn is not such pictures.
+        """
+        return self.judge.features(self.drawn(draw, self.passport.generated))
+
+    def scored(self, generated: FeatureSet) -> Scored:
+        """The scores of pictures whose features are known."""
         scores = {name: m.score(self.real, generated) for name, m in self._metrics.items()}
-        return Scored(scores=scores, passport=self.passport)
+        signals = self.judge.signals(self.real, self.passport)
+        return Scored(
+            scores=scores,
+            passport=self.passport,
+            signals=signals(generated),
+            signals_of_real=signals.of_real,
+        )
 
     def drawn(self, draw: Draw, count: int) -> Iterator[Tensor]:
         """`count` pictures in parts, each of which is checked."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from gancore.metrics.moments import Moments, Reference, Sample
 
+T = TypeVar("T")
+
 KEPT = 10_000
 """Rows that are kept of larger sets; their moments still rest on all pictures."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """What a feature network says of some pictures.
+    """What a feature network says of some pictures; equal to no other but itself.
 
     Args:
         moments: Mean and covariance of the features of all pictures.
@@ -63,6 +67,21 @@ class FeatureSet:
     def reference(self) -> Reference:
         """The moments as the real side of a Frechet distance."""
         return self.known or Reference.of(self.moments)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made at the first call: scores share what they rest on.
+
+        Args:
+            key: What it is; with all that it depends on beside these pictures.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
+
+    @cached_property
+    def _made(self) -> dict[Hashable, Any]:
+        return {}
 
     @property
     def finite(self) -> bool:

@@ -7,7 +7,7 @@ import socket
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ class Inception:
     TensorFlow 1 did. Grey pictures are repeated over three channels.
     """
 
+    gives: ClassVar[tuple[str, ...]] = ("logits",)
+
     def load(
         self, _real: Labelled, _held_out: Labelled, folder: Path, weights: str | None
     ) -> FeatureNetwork:
@@ -59,6 +61,17 @@ class Pool(FeatureNetwork):
     def forward(self, images: Tensor) -> Tensor:
         pool: Tensor = self.graph(images.expand(-1, 3, -1, -1))[0]
         return pool
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Of 1,008 outputs, without their bias: the published code of the Inception score drops it.
+
+        torch-fidelity calls them `logits_unbiased`.
+        """
+        scores: Tensor = features @ self.graph.fc.weight.T
+        return scores
+
+    def modes(self, _features: Tensor) -> None:
+        """None: ImageNet's classes are no modes of the data."""
 
 
 def extractor(weights: Path) -> Any:

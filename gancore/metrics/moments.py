@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 
-class TooFew(ValueError):
-    """Fewer than two pictures have no covariance."""
+class NoScore(ValueError):
+    """What there is has no such score; the message says why, in one line."""
+
+
+class TooFew(NoScore):
+    """There are fewer pictures than a score needs."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class FeatureNetwork(nn.Module):
     Args:
         digest: sha256 of its weights; features of unlike digests are never compared.
         accuracy: On the test split, for one that was trained on labels.
+        mode_count: How many modes it tells apart; 0 where it knows none.
     """
 
     size: int
@@ -63,7 +64,10 @@ class Features(Protocol):
     """A way to come by a feature network.
 
     A frozen dataclass; `load` may train the network or fetch its weights, once, and keeps what
-    it made in a folder under a name that tells unlike ones apart.
+    it made in a folder under a name that tells unlike ones apart. As class constants (`ClassVar`)
+    it says what its network `gives` beyond features, for metrics that ask for it: `("logits",
+    "modes")`, either of them, or without the constant neither; and by `named = True` that it only
+    serves data sets that name it as their `features`.
     """
 
     def load(
@@ -99,7 +103,8 @@ class FeatureMetric(Protocol):
         """The score; NaN where generated features are not finite.
 
         Raises:
-            gancore.metrics.moments.TooFew: There are fewer pictures than it needs.
+            gancore.metrics.moments.NoScore: There are fewer pictures than it needs (`TooFew`), or
+                features of another kind.
         """
         ...
 

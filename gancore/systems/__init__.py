@@ -1,8 +1,27 @@
 """What one training step is: the GAN systems, one a file."""
 
-from gancore.systems import adversarial
+from gancore.systems import (
+    adversarial,
+    conditional,
+    cycle,
+    presets,
+    progressive,
+    semi_supervised,
+)
 from gancore.systems.latent import FromLatents
 from gancore.systems.material import Material
 from gancore.systems.registry import Product, System, systems
 
-__all__ = ["FromLatents", "Material", "Product", "System", "adversarial", "systems"]
+__all__ = [
+    "FromLatents",
+    "Material",
+    "Product",
+    "System",
+    "adversarial",
+    "conditional",
+    "cycle",
+    "presets",
+    "progressive",
+    "semi_supervised",
+    "systems",
+]

@@ -19,7 +19,7 @@ from gancore.systems.latent import FromLatents
 from gancore.systems.material import Material
 from gancore.systems.players import Player, autocast, learning_rate_factor, made
 from gancore.systems.registry import systems
-from gancore.systems.statistics import Means
+from gancore.systems.statistics import Means, told_apart
 
 
 @systems.register("adversarial")
@@ -51,7 +51,6 @@ class Adversarial(FromLatents):
         self.steps = 0
         self.shown = 0
         self.means = Means(self.device)
-        self.begin_epoch(1, 0.0)
 
     def networks(self) -> list[nn.Module]:
         """A fresh generator and discriminator."""
@@ -63,7 +62,7 @@ class Adversarial(FromLatents):
             lambda: family.discriminator(shape),
         )
 
-    def conditions(self, batch: Batch) -> tuple[Tensor, ...]:  # noqa: ARG002
+    def conditions(self, batch: Batch, /) -> tuple[Tensor, ...]:  # noqa: ARG002
         """What both players are told about a batch, beside latents and pictures."""
         return ()
 
@@ -82,6 +81,9 @@ class Adversarial(FromLatents):
         seed = self.config.seed
         self._latents = seeds.stream(seed, "latents", epoch, device=self.device)
         self._penalty_draws = seeds.stream(seed, "penalty", epoch, device=self.device)
+        noise = seeds.stream(seed, "noise", epoch, device=self.device)
+        self.generator.draw_from(noise)
+        self.discriminator.draw_from(noise)
         self.means.reset()
         factor = learning_rate_factor(self.config, progress)
         self.generator.set_rate(factor)
@@ -102,7 +104,7 @@ class Adversarial(FromLatents):
         )
         with autocast(self.config, self.device):
             with torch.set_grad_enabled(generators_turn):
-                fake = self.generator(latents, *told).float()
+                fake = self.generate(latents, told)
             self._discriminator_step(real, fake.detach(), told)
             if generators_turn:
                 self._generator_step(real, fake, told)
@@ -134,14 +136,20 @@ class Adversarial(FromLatents):
             self.average.load_state_dict(state["average"])
         self.steps, self.shown = state["steps"], state["shown"]
 
-    def judge(self, pictures: Tensor, told: tuple[Tensor, ...]) -> Tensor:
+    def generate(self, latents: Tensor, told: tuple[Tensor, ...], /) -> Tensor:
+        """Pictures [N, C, H, W] in float32."""
+        return self.generator(latents, *told).float()
+
+    def judge(self, pictures: Tensor, told: tuple[Tensor, ...], /) -> Tensor:
         """Logits [N]; losses are computed in float32 whatever the networks' precision."""
         return self.discriminator(pictures, *told).float()
 
-    def _discriminator_step(self, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> None:
+    def discriminator_loss(self, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> Tensor:
+        """What the discriminator minimises on one batch, penalties included; a scalar."""
         real_logits, fake_logits = self.judge(real, told), self.judge(fake, told)
         loss = self.loss.discriminator(real_logits, fake_logits).mean()
         self.means.add(loss_discriminator=loss)
+        self.means.add(**told_apart(self.loss, real_logits.detach(), fake_logits.detach()))
         for penalty in self.penalties:
             if (self.steps - 1) % penalty.interval == 0:
                 extra = penalty(
@@ -149,16 +157,10 @@ class Adversarial(FromLatents):
                 ).mean()
                 self.means.add(penalty=extra)
                 loss = loss + extra
-        self.means.add(gradient_norm_discriminator=self.discriminator.descend(loss))
-        if clip := getattr(self.loss, "clip", None):
-            with torch.no_grad():
-                weights: list[Tensor] = list(self.discriminator.network.parameters())
-                torch._foreach_clamp_min_(weights, -clip)
-                torch._foreach_clamp_max_(weights, clip)
-        self._note_logits(real_logits.detach(), fake_logits.detach())
+        return loss
 
-    def _generator_step(self, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> None:
-        self.discriminator.network.requires_grad_(False)
+    def generator_loss(self, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> Tensor:
+        """What the generator minimises on one batch; a scalar."""
         fake_logits = self.judge(fake, told)
         # Only a relativistic loss looks at the real side here; for others any logits will do.
         with torch.no_grad():
@@ -166,18 +168,16 @@ class Adversarial(FromLatents):
             real_logits = self.judge(real, told) if relativistic else fake_logits.detach()
         loss = self.loss.generator(real_logits, fake_logits).mean()
         self.means.add(loss_generator=loss)
+        return loss
+
+    def _discriminator_step(self, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> None:
+        loss = self.discriminator_loss(real, fake, told)
+        self.means.add(gradient_norm_discriminator=self.discriminator.descend(loss))
+        if clip := getattr(self.loss, "clip", None):
+            self.discriminator.clip(clip)
+
+    def _generator_step(self, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> None:
+        self.discriminator.network.requires_grad_(False)
+        loss = self.generator_loss(real, fake, told)
         self.means.add(gradient_norm_generator=self.generator.descend(loss))
         self.discriminator.network.requires_grad_(True)
-
-    def _note_logits(self, real: Tensor, fake: Tensor) -> None:
-        if getattr(self.loss, "estimates_wasserstein", False):
-            self.means.add(wasserstein_estimate=real.mean() - fake.mean())
-            return
-        boundary = getattr(self.loss, "boundary", 0.0)
-        if getattr(self.loss, "relativistic", False):
-            # Only differences of logits are trained, so their common level means nothing.
-            boundary = (real.mean() + fake.mean()) / 2
-        self.means.add(
-            accuracy_real=(real > boundary).float().mean(),
-            accuracy_fake=(fake < boundary).float().mean(),
-        )

@@ -5,7 +5,15 @@ from __future__ import annotations
 import io
 import math
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_SIDE = 256
+"""Of a picture of points: a pixel for each of the values that a coordinate can have."""
+
+_FAINTEST, _LINES = 110, 32
+"""Shades of a single point and of the lines through the middle, of 255."""
 
 
 def tile(pictures: Tensor, columns: int | None = None) -> Tensor:
@@ -33,8 +41,25 @@ def sheet(pictures: Tensor) -> Tensor:
 
 
 def scatter(points: Tensor) -> Tensor:
-    """Replaced by the data branch."""
-    raise NotImplementedError  # merged from the data branch
+    """Points of the plane as their density, with y upwards.
+
+    A point is a square of three pixels; the more squares lie on a pixel, the brighter it is, by
+    the logarithm of their share of all points: pictures of equally many points compare.
+
+    Args:
+        points: uint8 [N, 2, 1, 1]: x and y, of which 0 to 255 is meant as -1 to 1.
+
+    Returns:
+        uint8 [1, 256, 256]; the lines are those of x = 0 and y = 0.
+    """
+    x, y = points.cpu().long().flatten(1).unbind(1)
+    cells = ((_SIDE - 1 - y) * _SIDE + x).bincount(minlength=_SIDE**2)
+    counts = F.avg_pool2d(cells.view(1, _SIDE, _SIDE).float(), 3, 1, 1, divisor_override=1)
+    shades = _FAINTEST + (255 - _FAINTEST) * counts.log() / math.log(max(2, len(points)))
+    canvas = torch.zeros_like(counts)
+    middle = slice(_SIDE // 2 - 1, _SIDE // 2 + 1)  # 0 is between 127 and 128.
+    canvas[:, middle], canvas[:, :, middle] = _LINES, _LINES
+    return shades.where(counts > 0, canvas).round().to(torch.uint8)
 
 
 def png(picture: Tensor, scale: int = 1) -> bytes:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from gancore.catalogue import Catalogue
 from gancore.config import RunConfig
-from gancore.data import Pictures, cache_root, load
+from gancore.data import DataUnavailable, Pictures, cache_root, load
 from gancore.metrics import Judge
 from gancore.models import ImageShape
 
@@ -36,6 +37,7 @@ class Material:
         self._cache = cache or cache_root()
         self._evaluation = evaluation or self._cache
         self._shape = shape
+        self._classes = Catalogue.read()["datasets"][config.data.name].facts.get("classes", 0)
 
     @property
     def shape(self) -> ImageShape:
@@ -51,6 +53,19 @@ class Material:
     def test(self) -> Pictures:
         """The test split."""
         return load(self.config.data, "test", self._cache)
+
+    @cached_property
+    def classes(self) -> int:
+        """How many classes the labels tell apart.
+
+        Raises:
+            DataUnavailable: The pictures have no labels.
+        """
+        if self._classes:
+            return self._classes
+        if self.train.labels is None:
+            raise DataUnavailable(f"the pictures of {self.config.data.name!r} have no labels")
+        return int(self.train.labels.max()) + 1
 
     @cached_property
     def judge(self) -> Judge:

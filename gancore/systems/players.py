@@ -12,6 +12,7 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from gancore import seeds
 from gancore.config import Discriminator, Generator, RunConfig
+from gancore.models.blocks import Drawing
 
 
 class Player:
@@ -40,6 +41,12 @@ class Player:
         self.optimizer = _optimizer(self.network, self.settings)
         self.set_rate(self._rate / self.settings.lr)
 
+    def draw_from(self, random: torch.Generator) -> None:
+        """Sets the stream of the network's noise and dropout."""
+        for module in self.network.modules():
+            if isinstance(module, Drawing):
+                module.random = random
+
     def set_rate(self, factor: float) -> None:
         """Sets the learning rate to `factor` times its setting."""
         self._rate = factor * self.settings.lr
@@ -54,6 +61,13 @@ class Player:
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         self.optimizer.step()
         return norm
+
+    @torch.no_grad()
+    def clip(self, bound: float) -> None:
+        """Brings every weight into [-bound, bound]."""
+        weights: list[Tensor] = list(self.network.parameters())
+        torch._foreach_clamp_min_(weights, -bound)
+        torch._foreach_clamp_max_(weights, bound)
 
     def state_dict(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}

@@ -34,7 +34,13 @@ class System(Protocol):
     Systems are where the GANs differ; data, scores and the training loop are the same for all.
     A system is built from (config, material) and its options; `FromLatents` in `latent.py` has
     most of what one needs that turns latents into pictures. As class constants (`ClassVar`) it may
-    have a `preset`: what it makes of a `RunConfig` where the user says nothing else.
+    have a `preset`, what it makes of a `RunConfig` where the user says nothing else, and say:
+
+    - `plays`: the kind of model that it needs, `generator` if it does not say;
+    - `labelled`: that the pictures must have labels; `domains`: that there must be two kinds;
+    - `scores_classes`: that it scores each class by itself;
+    - `balanced`: which of its options counts pictures, equally many of each class;
+    - `averaging`: which of its options asks for averaged weights.
     """
 
     def train(self, epoch: int, progress: float, /) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Means over an epoch that stay on the device until the epoch ends."""
+"""What a run tells of an epoch: means that stay on the device until the epoch ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from gancore.losses import Loss
 
 
 class Means:
@@ -40,3 +42,21 @@ class Means:
     def finite(self) -> bool:
         """Whether no NaN or infinity has come in; sums keep one for ever."""
         return all(math.isfinite(mean) for mean in self.read().values())
+
+
+def told_apart(loss: Loss, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """How well a discriminator tells real from fake, from its detached logits of any shape.
+
+    Returns:
+        Its accuracy on either side, or for a critic its estimate of the Wasserstein distance.
+    """
+    if getattr(loss, "estimates_wasserstein", False):
+        return {"wasserstein_estimate": real.mean() - fake.mean()}
+    boundary = getattr(loss, "boundary", 0.0)
+    if getattr(loss, "relativistic", False):
+        # Only differences of logits are trained, so their common level means nothing.
+        boundary = (real.mean() + fake.mean()) / 2
+    return {
+        "accuracy_real": (real > boundary).float().mean(),
+        "accuracy_fake": (fake < boundary).float().mean(),
+    }

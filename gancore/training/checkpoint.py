@@ -109,7 +109,12 @@ def load_system(path: Path, device: torch.device | str = "cpu") -> System:
     """
     checkpoint = load(path, device)
     config = RunConfig.of(checkpoint.config)
-    material = Material(config, torch.device(device), shape=checkpoint.shape)
+    return restored(checkpoint, Material(config, torch.device(device), shape=checkpoint.shape))
+
+
+def restored(checkpoint: Checkpoint, material: Material) -> System:
+    """The system of a checkpoint, on material of the same run; how it is scored may differ."""
+    config = material.config
     system = systems.build(config.system.name, config, material, **config.system.options)
     system.load_state_dict(checkpoint.state["system"])
     return system

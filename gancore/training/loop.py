@@ -17,7 +17,7 @@ from gancore.metrics import Scored
 from gancore.systems import Material, systems
 from gancore.training.checkpoint import Checkpoint
 from gancore.training.report import EpochReport
-from gancore.training.verdicts import divergence
+from gancore.verdicts import SIGNAL, Observation, Verdict, divergence, verdict
 
 _LOOK_EVERY = 50
 """Steps between two looks for a NaN: a dead run ends within an epoch, a sound one rarely waits."""
@@ -71,6 +71,9 @@ class Training(Iterator[EpochReport]):
         self.epoch = 0
         self.seen = 0
         self.diverged = False
+        self.observations: list[Observation] = []
+        metric = Catalogue.read()["metrics"][config.evaluation.metric]
+        self._sign = -1.0 if metric.facts.get("goal") == "max" else 1.0
 
     @property
     def device(self) -> torch.device:
@@ -84,24 +87,37 @@ class Training(Iterator[EpochReport]):
         shown = self._train_epoch()
         statistics = self.system.end_epoch()  # Waits for the device: the clock is honest.
         trained = time.perf_counter()
-        evidence = divergence(statistics, {})
-        scored = self._unscored() if evidence else self.system.score()
-        evidence = evidence or divergence({}, scored.scores)
-        self.diverged = bool(evidence)
+        scored = self._unscored() if divergence(statistics, {}) else self.system.score()
+        found = self._verdict(statistics, scored)
+        self.diverged = found.name == "diverged"
+        signals = {f"{SIGNAL}/{name}": value for name, value in scored.signals.items()}
         return EpochReport(
             epoch=self.epoch,
             kimg=self.seen / 1000,
             scores=scored.scores,
             passport=scored.passport,
             stage=scored.stage,
-            statistics={**statistics, **scored.statistics},
+            statistics={**statistics, **scored.statistics, **signals},
             seconds_training=trained - began,
             seconds_evaluation=time.perf_counter() - trained,
             pictures=shown,
             grid=self.system.grid(),
-            verdict="diverged" if self.diverged else "healthy",
-            evidence=evidence,
+            verdict=found.name,
+            evidence=found.evidence,
         )
+
+    def _verdict(self, statistics: dict[str, float], scored: Scored) -> Verdict:
+        if evidence := divergence(statistics, scored.scores):
+            return Verdict("diverged", evidence)
+        self.observations.append(
+            Observation(
+                objective=self._sign * scored.scores[objective_name(self.config)],
+                statistics=statistics,
+                signals=scored.signals,
+                stage=scored.stage,
+            )
+        )
+        return verdict(self.observations, scored.signals_of_real)
 
     def _unscored(self) -> Scored:
         passport = self.system.passport()
@@ -117,11 +133,13 @@ class Training(Iterator[EpochReport]):
             "epoch": self.epoch,
             "seen": self.seen,
             "diverged": self.diverged,
+            "observations": [observation.as_mapping() for observation in self.observations],
             "system": self.system.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch, self.seen, self.diverged = state["epoch"], state["seen"], state["diverged"]
+        self.observations = [Observation(**kept) for kept in state["observations"]]
         self.system.load_state_dict(state["system"])
 
     def checkpoint(self) -> Checkpoint:

@@ -24,11 +24,11 @@ class EpochReport:
             resolution; 0 for all others.
         statistics: Means over the epoch: losses, penalty and gradient norms of both players;
             the discriminator's accuracy on real and fake, or for a critic its estimate of the
-            Wasserstein distance.
+            Wasserstein distance; signals of the generated pictures (see `gancore.metrics.signals`).
         seconds_training, seconds_evaluation: Wall time of this epoch's two parts.
         pictures: Real pictures shown in this epoch.
         grid: Samples from the same latents every epoch, uint8 [C, H, W].
-        verdict: `healthy` or `diverged`.
+        verdict: `healthy`, or one of `gancore.verdicts.AILMENTS`.
         evidence: What the verdict rests on, in words.
     """
 

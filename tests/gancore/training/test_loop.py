@@ -14,7 +14,7 @@ from gancore.systems.grid import png, tile
 from gancore.systems.players import learning_rate_factor
 from gancore.training import load_system, train
 from gancore.training.checkpoint import save
-from gancore.training.verdicts import EXPLODED, divergence
+from gancore.verdicts import EXPLODED, divergence
 
 
 def small(**changes: Any) -> RunConfig:
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not() -> None:
 def test_the_level_of_all_logits_does_not_count_as_accuracy(loss: str) -> None:
     training = train(small(loss=loss))
     with torch.no_grad():
-        training.system.discriminator.network[-2].bias += 100  # type: ignore[attr-defined]
+        training.system.discriminator.network.head.bias += 100  # type: ignore[attr-defined]
     values = next(training).values()
     assert values["accuracy_real"] < 1
     assert values["accuracy_fake"] > 0

@@ -1,13 +1,12 @@
 """A resumed run equals one that was never interrupted, bit for bit."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from resuming import assert_bit_equal, told
 
 from gancore.config import RunConfig
 from gancore.training import train
@@ -46,32 +45,6 @@ CASES: dict[str, dict[str, Any]] = {
 def run_config(case: dict[str, Any]) -> RunConfig:
     small = {"data": {"name": "digits"}, "latent": 8, "batch": 128, "epochs": EPOCHS, "seed": 3}
     return RunConfig.of({**small, "evaluation": {"samples": 64}, **case})
-
-
-def leaves(state: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(state, dict):
-        for key, value in state.items():
-            yield from leaves(value, f"{path}/{key}")
-    elif isinstance(state, list | tuple):
-        for number, value in enumerate(state):
-            yield from leaves(value, f"{path}/{number}")
-    else:
-        yield path, state
-
-
-def assert_bit_equal(ours: Any, theirs: Any) -> None:
-    a, b = dict(leaves(ours)), dict(leaves(theirs))
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        same = torch.equal(value, b[key]) if isinstance(value, Tensor) else value == b[key]
-        assert same, key
-
-
-def told(report: Any) -> dict[str, Any]:
-    """All of a report but the clock's part."""
-    timed = ("seconds_training", "seconds_evaluation", "pictures_per_second")
-    values = {k: v for k, v in report.values().items() if k not in timed}
-    return {**values, "grid": report.grid}
 
 
 @pytest.fixture(scope="module", params=CASES, ids=list(CASES))

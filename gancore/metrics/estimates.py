@@ -1,0 +1,103 @@
+"""Scores with the interval that holds what more such draws would give on average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+
+from gancore import seeds
+from gancore.metrics.feature_set import FeatureSet
+from gancore.metrics.manifold import Coverage, Precision, Recall
+from gancore.metrics.modes import ModeShare
+from gancore.metrics.moments import NoScore
+from gancore.metrics.registry import FeatureMetric, metrics
+from gancore.metrics.variances import variance
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and its interval.
+
+    Args:
+        value: The score.
+        low, high: Where its expectation lies, at a level; NaN where pictures are too few to tell.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def estimates(
+    real: FeatureSet,
+    generated: FeatureSet,
+    names: Sequence[str] | None = None,
+    *,
+    repeats: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Scores of generated pictures, by name, with their intervals.
+
+    An interval holds the expectation of the score over draws of as many generated pictures with
+    the given probability: it says how far chance in drawing them reaches. It is not about real
+    pictures, which are taken as they are, nor about other seeds of training, and scores that are
+    biased at this count are so in expectation. How the variance is estimated and why so, see
+    `variances.py`.
+
+    Args:
+        names: None takes all that can be had of these features.
+        repeats: How many times pictures are split into parts, for scores that need it. The
+            estimated standard error's own is about 1 / sqrt(2 repeats) of it, and more for few
+            pictures. The cost is that of six scores of half the pictures or fewer, times this.
+        seed: Of the splits.
+
+    Raises:
+        gancore.metrics.moments.NoScore: A metric that was asked for cannot be had.
+        gancore.schema.Refused: There is no such metric.
+    """
+    random = seeds.stream(seed, "estimates")
+    count = len(generated.rows)
+    orders = [torch.randperm(count, generator=random) for _ in range(repeats)]
+    quarter = count // 4
+    splits = torch.stack(orders)[:, : 4 * quarter].unflatten(1, (4, quarter))
+    splits = splits.to(generated.rows.device)
+    found: dict[str, Estimate] = {}
+    for name in names or metrics.names():
+        metric = metrics.build(name)
+        if not isinstance(metric, FeatureMetric):
+            if names:
+                raise NoScore(f"{name} is not computed from features")
+            continue
+        try:
+            value = metric.score(real, generated)
+        except NoScore:
+            if names:
+                raise
+            continue
+        try:
+            spread = variance(metric, real, generated, splits) if math.isfinite(value) else math.nan
+        except NoScore:
+            spread = math.nan
+        found[name] = _interval(metric, value, spread, count, level)
+    return found
+
+
+def _interval(
+    metric: FeatureMetric, value: float, spread: float, count: int, level: float
+) -> Estimate:
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    if math.isnan(spread) or not isinstance(metric, Precision | Recall | Coverage | ModeShare):
+        reach = z * math.sqrt(spread)
+        return Estimate(value, value - reach, value + reach)
+    # Wilson's interval, which a share near 0 or 1 needs, for as many independent trials as would
+    # vary so much.
+    product = value * (1 - value)
+    trials = product / spread if product * spread > 0 else float(count)
+    middle = (value + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    reach = z * math.sqrt(product / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
+    return Estimate(value, max(0.0, middle - reach), min(1.0, middle + reach))
