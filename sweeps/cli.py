@@ -159,6 +159,63 @@ def sample(
 
 
 @main.command()
+@click.argument("name")
+@click.argument("trial", required=False)
+@click.option("--epoch", type=click.IntRange(min=1), help="Default: the trial's best.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=2),
+    help="Pictures to draw; default: 10000, or what a translator has to translate.",
+)
+@click.option("--features", help="Feature network; default: the sweep's.")
+@click.option("--inception-weights", help="File of the network `inception`.")
+@click.option("--metric", "metrics", multiple=True, help="Only this score; may be repeated.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=2),
+    help="Splits of the pictures for an interval; default: 200, of Inception's features 20.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@_storage
+@_json
+def evaluate(
+    name: str,
+    trial: str | None,
+    epoch: int | None,
+    tracking_uri: str | None,
+    storage: Path,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Score a trial's best checkpoint in every way, with intervals (default: the best trial's)."""
+    from sweeps.evaluation import Asked
+    from sweeps.folder import find
+    from sweeps.scoreboard import show_evaluation
+
+    place = find(storage, name)
+    show_evaluation(place, trial, epoch, Asked(**asked), tracking_uri=tracking_uri, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("trial", required=False)
+@click.option("--epoch", type=click.IntRange(min=1), help="Default: the trial's best.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File in .pt2.")
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@_storage
+def export(
+    name: str, trial: str | None, epoch: int | None, out: Path | None, force: bool, storage: Path
+) -> None:
+    """Write a trial's generator (or classifier, or translator) for PyTorch alone to run."""
+    from sweeps.export import export
+    from sweeps.folder import find
+
+    done = export(find(storage, name), trial, epoch=epoch, out=out, force=force)
+    click.echo(done.code)
+
+
+@main.command()
 @_storage
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(storage: Path, port: int) -> None:

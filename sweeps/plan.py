@@ -67,6 +67,7 @@ class Plan:
         objective: The score's key in every report, such as `fid5k`.
         goal: `min` where a lower score is better, else `max`.
         scientific: The paths that tell the arms apart.
+        stop_on: Verdicts that end a trial.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Plan:
     scientific: tuple[str, ...]
     schedule: Schedule
     resources: Resources
+    stop_on: tuple[str, ...]
     plugins: tuple[str, ...]
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
@@ -124,6 +126,7 @@ class Plan:
             scientific=tuple(content["scientific"]),
             schedule=Schedule(**content["schedule"]),
             resources=Resources(**content["resources"]),
+            stop_on=tuple(content["stop_on"]),
             plugins=tuple(content["plugins"]),
             arms=tuple(Arm(**arm) for arm in content["arms"]),
             trials=tuple(Trial(**trial) for trial in content["trials"]),
@@ -167,6 +170,7 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
         scientific=scientific,
         schedule=spec.schedule,
         resources=spec.resources,
+        stop_on=spec.stop_on,
         plugins=spec.plugins,
         arms=tuple(Arm(label_of(arm), arm) for arm in spec.space.arms()),
         trials=tuple(trials),

@@ -19,11 +19,19 @@ ENDED: tuple[State, ...] = ("completed", "stopped", "diverged", "failed")
 
 @dataclass(frozen=True)
 class Point:
-    """One reported epoch of a trial."""
+    """One reported epoch of a trial.
+
+    Args:
+        stage: Objectives of unlike stages are never compared.
+        verdict: What ails the trial, told after this epoch; `evidence` says why.
+    """
 
     epoch: int
     time_ms: int
     values: dict[str, float]
+    stage: int = 0
+    verdict: str = "healthy"
+    evidence: str = ""
 
 
 @dataclass
@@ -32,7 +40,7 @@ class TrialResult:
 
     Args:
         reason: Why it ended, in words.
-        best: Best finite objective so far, or None; `best_epoch` is where.
+        best: Best finite objective so far in its last stage, or None; `best_epoch` is where.
     """
 
     trial: Trial
@@ -45,6 +53,7 @@ class TrialResult:
     reason: str = ""
     best: float | None = None
     best_epoch: int | None = None
+    best_stage: int = 0
 
     @property
     def epoch(self) -> int:
@@ -57,11 +66,15 @@ class TrialResult:
         return self.state in ENDED
 
     @property
-    def rank_key(self) -> tuple[bool, float]:
-        """Sorts the best trial first and those without a score last."""
+    def rank_key(self) -> tuple[bool, int, float]:
+        """Sorts the best trial first and those without a score last.
+
+        Of trials whose networks grow, one that came further stands before one that did not: their
+        scores are not of the same pictures.
+        """
         if self.best is None:
-            return (True, 0.0)
-        return (False, self.best if self.goal == "min" else -self.best)
+            return (True, 0, 0.0)
+        return (False, -self.best_stage, self.best if self.goal == "min" else -self.best)
 
     def add(self, record: journal.Record) -> None:
         """Takes one journal record in, of this trial or of the driver about it."""
@@ -71,21 +84,31 @@ class TrialResult:
                 self.state = "running"
             case "epoch" if record["epoch"] > self.epoch:
                 # An epoch done again after a crash is the same epoch: the first record stands.
-                self.points.append(Point(record["epoch"], record["time_ms"], record["values"]))
-                self._take(record["epoch"], record["values"].get(self.objective, math.nan))
+                point = Point(
+                    record["epoch"],
+                    record["time_ms"],
+                    record["values"],
+                    record.get("stage", 0),
+                    record.get("verdict", "healthy"),
+                    record.get("evidence", ""),
+                )
+                self.points.append(point)
+                self.verdict = point.verdict
+                self._take(point)
             case "end":
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
             case "stop":
                 self.state, self.reason = "stopped", record["reason"]
-                self.verdict = self.verdict or "healthy"
 
-    def _take(self, epoch: int, value: float) -> None:
+    def _take(self, point: Point) -> None:
+        value = point.values.get(self.objective, math.nan)
         if not math.isfinite(value):
             return
         sign = 1 if self.goal == "min" else -1
-        if self.best is None or sign * value < sign * self.best:
-            self.best, self.best_epoch = value, epoch
+        further = point.stage > self.best_stage
+        if self.best is None or further or sign * value < sign * self.best:
+            self.best, self.best_epoch, self.best_stage = value, point.epoch, point.stage
 
 
 @dataclass

@@ -23,7 +23,7 @@ def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: P
         UserError: No such trial, or it has no checkpoint yet.
         EnvironmentTrouble: The checkpoint is damaged.
     """
-    path = best_checkpoint(place, uid)
+    path = checkpoint_of(place, uid)
     prepare_process(Plan.read(place).plugins, place / "plugins")
     from gancore import seeds
     from gancore.systems import grid
@@ -40,11 +40,11 @@ def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: P
     return out
 
 
-def best_checkpoint(place: Path, uid: str | None) -> Path:
-    """The checkpoint of a trial's best epoch; of the best trial where none is named.
+def checkpoint_of(place: Path, uid: str | None, epoch: int | None = None) -> Path:
+    """The checkpoint of a trial's epoch; None takes the best trial, and a trial's best epoch.
 
     Raises:
-        UserError: No such trial, or it has no checkpoint yet.
+        UserError: No such trial, or it keeps no checkpoint of that epoch.
     """
     results = Results.read(place)
     if uid is None:
@@ -54,8 +54,22 @@ def best_checkpoint(place: Path, uid: str | None) -> Path:
     if uid not in results.trials:
         raise UserError(f"no trial {uid!r} in {place.name!r} (see `gansweep show {place.name}`)")
     folder = trial_folder(place, uid)
+    if epoch is not None:
+        return _kept(folder / "checkpoints", uid, epoch)
     try:
         best = json.loads((folder / "best.json").read_text())
     except FileNotFoundError:
         raise UserError(f"trial {uid!r} has no checkpoint yet") from None
     return folder / "checkpoints" / str(best["checkpoint"])
+
+
+def _kept(checkpoints: Path, uid: str, epoch: int) -> Path:
+    kept = {
+        int(path.stem.removeprefix("epoch-")): path
+        for path in sorted(checkpoints.glob("epoch-*.pt"))
+        if path.with_suffix(".json").is_file()
+    }
+    if epoch not in kept:
+        epochs = ", ".join(map(str, sorted(kept))) or "none"
+        raise UserError(f"trial {uid!r} keeps no checkpoint of epoch {epoch} (kept: {epochs})")
+    return kept[epoch]

@@ -14,6 +14,7 @@ from gancore import schema
 from gancore.catalogue import Catalogue
 from gancore.config import Evaluation, options_of
 from gancore.schema import Count, NonNegative, Positive, Refused, Whole, show, unknown
+from gancore.verdicts import AILMENTS
 from sweeps import plugins
 from sweeps.check import RunCheck
 from sweeps.compose import Composer
@@ -73,6 +74,7 @@ class SweepSpec:
         base: What all runs share: a part of a `RunConfig`, as nested mappings.
         space: The scientific and the nuisance dimensions.
         objective: How every run is scored.
+        stop_on: Verdicts that end a trial; one that has diverged ends in any case.
         plugins: Modules of the user's that register components.
         text: What `of` or `load` read; a sweep's folder keeps it.
         folder: Where plug-ins are looked for first.
@@ -85,6 +87,7 @@ class SweepSpec:
     schedule: Schedule
     objective: Evaluation
     resources: Resources
+    stop_on: tuple[str, ...]
     plugins: tuple[str, ...]
     composer: Composer = field(compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
@@ -155,6 +158,7 @@ class _Reader:
         search, schedule = self.section("search", Search), self.section("schedule", Schedule)
         resources = self.section("resources", Resources)
         sections = {name: self.mapping(name) for name in SECTIONS}
+        stop_on = self.stop_on()
         composer = Composer.of(base, objective, sections, catalogue)
         space = self.space(composer, sections, search, catalogue)
         self.check_conflicts(composer.fixed(), space, schedule, resources)
@@ -168,6 +172,7 @@ class _Reader:
             schedule=schedule,
             objective=objective,
             resources=resources,
+            stop_on=stop_on,
             plugins=modules,
             composer=composer,
             text=self.document.text,
@@ -215,6 +220,20 @@ class _Reader:
         for message in plugins.taken(own, merged):
             self.problems.add(("plugins",), "plugins", message)
         return merged
+
+    def stop_on(self) -> tuple[str, ...]:
+        """The verdicts that end a trial; one alone may stand without brackets."""
+        given = self.value.get("stop_on", [])
+        given = [given] if isinstance(given, str) else given
+        if not isinstance(given, list):
+            self.problems.add(
+                ("stop_on",), "stop_on", f"expected a list of verdicts, got {show(given)}"
+            )
+            return ()
+        for i, name in enumerate(given):
+            if name not in AILMENTS:
+                self.problems.add(("stop_on", i), "stop_on", unknown("verdict", name, AILMENTS))
+        return tuple(name for name in given if name in AILMENTS)
 
     def mapping(self, key: str) -> dict[str, Any]:
         given = self.value.get(key, {})

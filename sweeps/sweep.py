@@ -156,12 +156,12 @@ class Rule:
             )
         points = [(p, uid) for uid, r in results.trials.items() for p in r.points]
         for point, uid in sorted(points, key=lambda pair: pair[0].time_ms):
-            self.judge(uid, point.epoch, point.values[plan.objective])
+            self.judge(uid, point.epoch, point.values[plan.objective], point.stage)
 
-    def judge(self, uid: str, epoch: int, score: float) -> Decision:
+    def judge(self, uid: str, epoch: int, score: float, stage: int) -> Decision:
         if self._asha is None:
             return Decision(stop=False)
-        return self._asha.judge(uid, self._groups[uid], epoch, score)
+        return self._asha.judge(uid, self._groups[uid], epoch, score, stage)
 
 
 def _tune(

@@ -9,7 +9,7 @@ import platform
 import socket
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,15 @@ class Progress:
     """What the scheduler hears of a trial: always after the journal.
 
     Args:
-        ended: Diverged or failed; its score is not to be shown to the rule.
+        stage: Scores of unlike stages are never compared.
+        ended: By itself: diverged, failed, or stopped by its verdict.
         unable: What is missing that every trial of the sweep needs, in one line.
     """
 
     uid: str
     epoch: int
     score: float
+    stage: int = 0
     ended: bool = False
     unable: str = ""
 
@@ -70,7 +72,7 @@ def run_trial(
         try:
             training, passport = _begin(sweep, folder, trial, earlier, device)
             log.append("start", **passport, ray_node=ray_node)
-            yield from _epochs(folder, training, earlier, log)
+            yield from _epochs(folder, training, earlier, log, plan.stop_on)
         except Unavailable as error:
             # No other trial could run either: this one does not count as tried.
             yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))
@@ -110,14 +112,18 @@ def _begin(
         "pid": os.getpid(),
         "device": str(training.device),
         "code_version": code_version(),
-        "versions": _versions(),
+        "versions": versions(),
         "passport": passport.as_mapping(),
         "passport_digest": passport.digest,
     }
 
 
 def _epochs(
-    folder: Path, training: Training, result: TrialResult, log: Journal
+    folder: Path,
+    training: Training,
+    result: TrialResult,
+    log: Journal,
+    stop_on: Collection[str],
 ) -> Iterator[Progress]:
     from gancore.systems import grid
 
@@ -126,16 +132,27 @@ def _epochs(
         _keep_grid(folder, 0, grid.png(training.system.grid(), GRID_SCALE))
     for report in training:
         _keep(folder, training, report, result, log)
-        if report.diverged:
-            end = {"state": "diverged", "verdict": "diverged", "reason": report.evidence}
-        elif report.epoch == training.config.epochs:
-            end = {"state": "completed", "verdict": "healthy", "reason": "all epochs trained"}
-        else:
-            end = {}
-        if end:
+        if end := _end(report, training.config.epochs, stop_on):
             log.append("end", trial=uid, epoch=report.epoch, **end)
-        score = report.scores[result.objective]
-        yield Progress(uid, report.epoch, score, ended=report.diverged)
+        yield Progress(
+            uid,
+            report.epoch,
+            report.scores[result.objective],
+            report.stage,
+            ended=bool(end) and report.epoch < training.config.epochs,
+        )
+
+
+def _end(report: EpochReport, epochs: int, stop_on: Collection[str]) -> dict[str, str]:
+    """How a trial ends with this report; empty where it goes on."""
+    if report.diverged:
+        return {"state": "diverged", "verdict": report.verdict, "reason": report.evidence}
+    if report.epoch == epochs:
+        return {"state": "completed", "verdict": report.verdict, "reason": "all epochs trained"}
+    if report.verdict in stop_on:
+        reason = f"{report.verdict}: {report.evidence}"
+        return {"state": "stopped", "verdict": report.verdict, "reason": reason}
+    return {}
 
 
 def _keep(
@@ -155,7 +172,14 @@ def _keep(
         uid, attempt = result.trial.uid, len(result.starts) + 1
         result.add(
             log.append(
-                "epoch", trial=uid, attempt=attempt, epoch=report.epoch, values=report.values()
+                "epoch",
+                trial=uid,
+                attempt=attempt,
+                epoch=report.epoch,
+                values=report.values(),
+                stage=report.stage,
+                verdict=report.verdict,
+                evidence=report.evidence,
             )
         )
     if report.diverged:
@@ -192,7 +216,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _versions() -> dict[str, Any]:
+def versions() -> dict[str, Any]:
+    """What numbers depend on beside the code."""
     import torch
 
     return {

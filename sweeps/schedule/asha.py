@@ -43,7 +43,8 @@ class Asha:
     it; it goes on if it is among their best 1/eta. The first to come always goes on. This is the
     rule of Ray's `AsyncHyperBandScheduler`, with three differences that GANs need: the best score
     counts instead of the last, each group (an arm) has rungs of its own, and a score that is not
-    finite never enters a rung.
+    finite never enters a rung. A run whose scores change their meaning on the way (a network that
+    grows) says so by its stage: only equal stages are compared, and each has a best of its own.
 
     Args:
         grace: Epoch of the first rung; the k-th is at grace * eta^k.
@@ -56,23 +57,28 @@ class Asha:
         self.eta = eta
         self.epochs = list(rung_epochs(grace, eta, last))
         self.sign = 1.0 if goal == "min" else -1.0
-        self._groups: dict[str, list[Rung]] = {}
-        self._best: dict[str, float] = {}
+        self._groups: dict[tuple[str, int], list[Rung]] = {}
+        self._best: dict[tuple[str, int], float] = {}
+        self._since: dict[tuple[str, int], int] = {}
 
-    def judge(self, trial: str, group: str, epoch: int, score: float) -> Decision:
+    def judge(self, trial: str, group: str, epoch: int, score: float, stage: int = 0) -> Decision:
         """Takes a trial's report in and decides.
 
         Args:
             score: This epoch's, of any size; not finite is ignored.
+            stage: Scores of unlike stages are never compared.
         """
+        key = trial, stage
+        since = self._since.setdefault(key, epoch if stage else 0)
         best = min(
-            self._best.get(trial, math.inf), self.sign * score if math.isfinite(score) else math.inf
+            self._best.get(key, math.inf), self.sign * score if math.isfinite(score) else math.inf
         )
-        self._best[trial] = best
+        self._best[key] = best
         if not math.isfinite(best):
             return GO_ON
-        rungs = self._groups.setdefault(group, [Rung(e) for e in self.epochs])
-        rung = next((r for r in reversed(rungs) if r.epoch <= epoch), None)
+        rungs = self._groups.setdefault((group, stage), [Rung(e) for e in self.epochs])
+        # A rung that lies before this stage was passed in another.
+        rung = next((r for r in reversed(rungs) if since <= r.epoch <= epoch), None)
         if rung is None or trial in rung.scores:
             return GO_ON
         cutoff = rung.cutoff(self.eta)

@@ -11,8 +11,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sweeps.schedule.asha import Decision
 
-Judge = Callable[[str, int, float], Decision]
-"""(trial uid, epoch, score) -> decision."""
+Judge = Callable[[str, int, float, int], Decision]
+"""(trial uid, epoch, score, stage) -> decision."""
 
 OnStop = Callable[[str, int, str], None]
 """(trial uid, epoch, reason): called before Tune hears of the stop."""
@@ -38,8 +38,8 @@ class Missing(Stopper):
 class RuleScheduler(FIFOScheduler):
     """Starts trials in the order planned and ends those that the rule ends.
 
-    A trial that has diverged says so in its report and ends without being shown to the rule, so
-    that it moves nobody's cut-off.
+    A trial that ends by itself says so in its report: the rule takes its last score in (unless it
+    has none, having diverged: then it moves nobody's cut-off) and is not asked.
     """
 
     def __init__(self, judge: Judge, on_stop: OnStop) -> None:
@@ -48,10 +48,10 @@ class RuleScheduler(FIFOScheduler):
         self._on_stop = on_stop
 
     def on_trial_result(self, _controller: Any, _trial: Trial, result: dict[str, Any]) -> str:
-        if result.get("ended"):
-            return str(TrialScheduler.STOP)
         uid, epoch = result["uid"], result["epoch"]
-        decision = self._judge(uid, epoch, result["score"])
+        decision = self._judge(uid, epoch, result["score"], result["stage"])
+        if result["ended"]:
+            return str(TrialScheduler.STOP)
         if not decision.stop:
             return str(TrialScheduler.CONTINUE)
         self._on_stop(uid, epoch, decision.reason)

@@ -21,6 +21,10 @@ from sweeps.results import Point, Results, TrialResult
 SWEEP_ID = "gansweep.sweep_id"
 KIND = "gansweep.kind"
 TRIAL = "gansweep.trial"
+EVALUATED = "gansweep.evaluated"
+
+EVALUATIONS = "evaluations"
+"""Where evaluations lie: in a trial's folder, and among the artifacts of its run."""
 
 STATUS = {
     "completed": "FINISHED",
@@ -106,6 +110,25 @@ def trial_values(points: list[Point]) -> list[Value]:
         Value(legal(key), value if math.isfinite(value) else math.nan, p.time_ms, p.epoch)
         for p in points
         for key, value in p.values.items()
+    ]
+
+
+def evaluation_values(facts: Mapping[str, Any], features: str) -> list[Value]:
+    """The scores of an evaluation at its checkpoint's epoch: `eval/fid10k`, and its interval as
+    `eval/fid10k_low` and `eval/fid10k_high`. A score that is not finite is left out.
+
+    Args:
+        facts: As its file has them.
+        features: The trial's own feature network; scores by another are `eval/inception/fid10k`,
+            since unlike protocols make no curve.
+    """
+    other = facts["passport"]["features"]
+    prefix = "eval/" if other == features else f"eval/{other}/"
+    return [
+        Value(legal(f"{prefix}{name}{suffix}"), row[key], row["time_ms"], facts["epoch"])
+        for name, row in facts["scores"].items()
+        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
+        if row.get(key) is not None
     ]
 
 

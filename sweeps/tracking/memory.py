@@ -6,7 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ class Sent:
         epoch: The last epoch whose numbers and grid have arrived.
         state: Of the trial, as last told.
         attempts: Its attempts, as last told.
+        evaluations: Digest by file name of the evaluations of its checkpoints.
     """
 
     run: str
     epoch: int = 0
     state: str = ""
     attempts: int = 0
+    evaluations: dict[str, str] = field(default_factory=dict)
 
 
 class Memory:

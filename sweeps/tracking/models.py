@@ -67,12 +67,13 @@ def _export(checkpoint: Path, folder: Path, facts: Any) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
 
+    from gancore.systems.program import program
     from gancore.training.checkpoint import load_system
 
     product = load_system(checkpoint).product()
-    # Two rows: a batch of one would be taken for a constant of the network.
     inputs = {name: example.cpu() for name, example in product.inputs.items()}
-    network = product.network.cpu()
+    # Traced by us first: MLflow would let a network pass whose trace fixes the size of the batch.
+    network = program(product).module()
     with torch.inference_mode():
         output = network(*inputs.values())
     named = [_spec(example, name if len(inputs) > 1 else None) for name, example in inputs.items()]

@@ -6,6 +6,8 @@ sends the difference. So it may die, lag behind or start over at any point.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from sweeps import folder, journal
 from sweeps.results import Results, TrialResult
 from sweeps.tracking import description, images, models
 from sweeps.tracking.address import check_uri, redacted
-from sweeps.tracking.description import SWEEP_ID, TRIAL
+from sweeps.tracking.description import EVALUATED, EVALUATIONS, SWEEP_ID, TRIAL
 from sweeps.tracking.memory import Memory, Sent
 from sweeps.tracking.store import PARENT, Failure, RunGone, Store, Trouble, failures
 from sweeps.trial import prepare_process
@@ -83,11 +85,15 @@ class Uploader:
     def _behind(self, over: bool) -> list[TrialResult]:
         """The trials of which MLflow has not heard the latest."""
         found = []
+        # While others run a sweep, who evaluates sends it himself: one look at the end will do.
+        look = over or self._known is None
         for uid, result in self.results.trials.items():
+            if not result.starts and not result.ended:
+                continue
             now = (result.epoch, _state(result, over), len(result.starts))
             sent = self._memory.runs.get(uid)
             told = sent and (sent.epoch, sent.state, sent.attempts)
-            if (result.starts or result.ended) and now != told:
+            if now != told or (look and sent and sent.evaluations != self._evaluations(uid)):
                 found.append(result)
         return found
 
@@ -162,7 +168,31 @@ class Uploader:
             last_ms = records[-1]["time_ms"] if records else self.results.began_ms
             self._store.set_state(sent.run, state, last_ms or 0)
         sent.epoch, sent.state, sent.attempts = result.epoch, state, len(result.starts)
+        self._send_evaluations(sent, result)
         self._memory.save()
+
+    def _send_evaluations(self, sent: Sent, result: TrialResult) -> None:
+        """What `gansweep evaluate` has found of a trial's checkpoints: files and numbers."""
+        uid, features = result.trial.uid, result.trial.config["evaluation"]["features"]
+        there = self._evaluations(uid)
+        for name in [
+            name for name, digest in there.items() if digest != sent.evaluations.get(name)
+        ]:
+            path = self._trial_folder(uid) / EVALUATIONS / name
+            try:
+                facts = json.loads(path.read_text(encoding="utf-8"))
+                values = description.evaluation_values(facts, features)
+            except (ValueError, KeyError):  # Damaged, or not ours: no reason to send nothing else.
+                continue
+            self._store.client.log_artifact(sent.run, str(path), EVALUATIONS)
+            names = ", ".join(other.removesuffix(".json") for other in there)
+            self._store.log(sent.run, values=values, tags={EVALUATED: names})
+        sent.evaluations = there
+
+    def _evaluations(self, uid: str) -> dict[str, str]:
+        """The evaluations of a trial's checkpoints, with a digest of each."""
+        files = sorted((self._trial_folder(uid) / EVALUATIONS).glob("*.json"))
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def _send_sweep(self, parent: Sent, state: str, tags: dict[str, str]) -> None:
         values = []

@@ -1,4 +1,4 @@
-"""A hand-written sweep, and MLflow's tables for it."""
+"""A hand-written sweep, a trained one, and MLflow's tables for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from trained_sweep import RUNS, train_sweep
 from written_sweep import (
     write_sweep,
 )
@@ -34,3 +35,15 @@ def storage(tmp_path: Path, empty_database: Path) -> Path:
 @pytest.fixture
 def sweep(storage: Path) -> Path:
     return write_sweep(storage / "digits")
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained once a session; who writes into it takes `trained`."""
+    return train_sweep(tmp_path_factory.mktemp("trained") / "small", list(RUNS))
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy to write into."""
+    return Path(shutil.copytree(trained_once, tmp_path / "small"))

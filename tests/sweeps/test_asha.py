@@ -91,3 +91,30 @@ def test_expected_epochs_lie_between_grace_and_full_length() -> None:
     assert 3 * (16 + 26) < expected < 3 * 16 * 27 / 2
     # One trial an arm has nobody to lose against.
     assert expected_epochs([[27]] * 3, grace=1, eta=3) == 81
+
+
+def test_only_scores_of_one_stage_are_compared() -> None:
+    """A network that grows has small scores at 8 pixels and large ones at 16."""
+    rule = Asha(grace=1, eta=3, last=9)
+    for number in range(3):
+        assert not rule.judge(f"small {number}", "arm", 3, 1.0, stage=8).stop
+    assert not rule.judge("grown", "arm", 3, 50.0, stage=16).stop
+    assert rule.judge("poor and small", "arm", 3, 50.0, stage=8).stop
+    assert rule.judge("poor and grown", "arm", 3, 80.0, stage=16).stop
+
+
+def test_the_best_of_an_earlier_stage_does_not_count_in_the_next() -> None:
+    rule = Asha(grace=3, eta=2, last=9)
+    for epoch, stage, score in [(1, 8, 1.0), (2, 16, 40.0), (3, 16, 30.0)]:
+        assert not rule.judge("first", "arm", epoch, score, stage).stop
+    for epoch, stage, score in [(1, 8, 0.5), (2, 16, 60.0), (3, 16, 50.0)]:
+        decision = rule.judge("second", "arm", epoch, score, stage)
+    assert decision.reason == "asha, rung 3: 50 misses 30 (1 came before)"
+
+
+def test_a_rung_that_was_passed_in_another_stage_is_not_judged_late() -> None:
+    rule = Asha(grace=1, eta=2, last=9)
+    for trial, score in [("first", 1.0), ("second", 99.0)]:
+        assert not rule.judge(trial, "arm", 3, score, stage=16).stop  # Rung 2 lies before.
+    assert not rule.judge("first", "arm", 4, 1.0, stage=16).stop
+    assert rule.judge("second", "arm", 4, 99.0, stage=16).stop

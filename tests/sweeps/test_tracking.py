@@ -357,6 +357,30 @@ def test_a_checkpoint_that_cannot_become_a_model_is_kept_and_said(sweep: Path) -
     assert not run.outputs.model_outputs
 
 
+def test_a_network_that_would_load_for_one_batch_only_becomes_no_model(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from gancore.systems import Product
+
+    class Fixed(torch.nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents.view(len(latents), 4, 4)  # A trace takes a length for a constant.
+
+    class Trained:
+        def product(self) -> Product:
+            inputs = {"latents": torch.zeros(2, 16)}
+            return Product(kind="generator", network=Fixed(), inputs=inputs)
+
+    monkeypatch.setattr("gancore.training.checkpoint.load_system", lambda _: Trained())
+    drive(sweep, "sweep", state="finished")
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    run = runs_of(client_of(sweep))[COMPLETED]
+    assert "batch" in run.data.tags["gansweep.model_missing"]
+    assert not run.outputs.model_outputs
+
+
 def test_a_run_that_was_deleted_in_mlflow_is_made_anew(sweep: Path) -> None:
     uri = tracking.default_uri(sweep.parent)
     tracking.sync(sweep, uri)
