@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gancore.catalogue import KINDS, Catalogue, Entry
+from gancore.config import flatten
 from gancore.schema import MISSING, Option
 from sweeps import folder
+from sweeps.ailments import ailment_table, ailments
 from sweeps.forecast import forecast
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results
@@ -131,7 +133,8 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
             }
             for r in results.trials.values()
         ]
-        _print_json({**facts, "trial_results": trials})
+        found = [vars(ailment) for ailment in ailments(results)]
+        _print_json({**facts, "trial_results": trials, "ailments": found})
         return
     console = Console(highlight=False)
     console.print(
@@ -147,6 +150,9 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
     console.print()
     ranked = sorted(results.trials.values(), key=lambda r: r.rank_key)
     console.print(trial_table(results, ranked))
+    if found := ailments(results):
+        console.print()
+        console.print(ailment_table(found))
 
 
 def protocol(passport: Mapping[str, Any]) -> str:
@@ -191,6 +197,9 @@ def list_components(kind: str, *, as_json: bool) -> None:
     for name, entry in sorted(entries.items()):
         console.print(Text(name, style="bold"))
         console.print(Text(f"  {entry.summary}", style="dim"))
+        if made := dict(flatten(entry.facts.get("preset", {}))):
+            words = ", ".join(f"{key} {value}" for key, value in made.items())
+            console.print(Text(f"  where nothing else is said: {words}"))
         for option in entry.options.values():
             console.print(
                 Text(f"  {option.name} = {_default(option)}", style="cyan").append(

@@ -144,9 +144,17 @@ def trial_table(results: Results, shown: list[TrialResult]) -> Table:
             "" if last is None else f"{last:.4g}",
             _score(r),
             Text(r.state, style=STYLE[r.state]),
-            Text(r.reason if r.ended and r.state != "completed" else ""),
+            Text(_remark(r)),
         )
     return table
+
+
+def _remark(result: TrialResult) -> str:
+    """Why a trial ended early; of one that did not, what ails it."""
+    if result.ended and result.state != "completed":
+        return result.reason
+    evidence = result.points[-1].evidence if result.points else ""
+    return f"{result.verdict}: {evidence}" if evidence else ""
 
 
 def leaderboard(results: Results) -> Table:

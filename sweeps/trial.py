@@ -177,9 +177,9 @@ def _keep(
                 attempt=attempt,
                 epoch=report.epoch,
                 values=report.values(),
-                stage=report.stage,
                 verdict=report.verdict,
                 evidence=report.evidence,
+                **_stage(report),
             )
         )
     if report.diverged:
@@ -191,6 +191,13 @@ def _keep(
     # The one before the newest stays too: should the newest prove damaged, there is a way back.
     keep = {report.epoch, report.epoch - 1, result.best_epoch or report.epoch}
     checkpoint.prune(checkpoints, keep)
+
+
+def _stage(report: EpochReport) -> dict[str, Any]:
+    """What a run of several stages adds to an epoch: which one, and the protocol of its scores."""
+    if not report.stage:
+        return {}
+    return {"stage": report.stage, "passport": report.passport.as_mapping()}
 
 
 def _keep_grid(folder: Path, epoch: int, png: bytes) -> None:
