@@ -3,11 +3,10 @@
 The variance of a score over fresh draws of as many generated pictures, the real ones being fixed.
 Copies that a bootstrap draws are fatal to scores of nearest neighbours and shift the others, so
 nothing here draws twice. By default parts that have no picture in common are scored: the variance
-between the two halves is, whatever the score, an unbiased estimate of its variance at half the
-count, and that between the quarters at a quarter; the power of the count that joins the two leads
-to the whole. (As Politis et al. 1999, Subsampling, chapter 8, estimate an unknown rate; scores
-that are close to their least vary as 1 / n^2, others as 1 / n, and recall as neither.) Scores that
-are means, counts of what is hit, or a U-statistic have their variance in closed form.
+between two halves is, whatever the score, an unbiased estimate of its variance at half the count,
+and that between quarters at a quarter; what leads from the one to the other leads on to the whole.
+(Smooth scores vary as 1 / n, near their least as 1 / n^2, and recall as neither.) Scores that are
+means, counts of what is hit, or a U-statistic have their variance in closed form.
 """
 
 from __future__ import annotations
@@ -33,6 +32,9 @@ from gancore.metrics.registry import FeatureMetric
 
 Scorer = Callable[[Tensor], float]
 """Rows of generated pictures, int64 [n] -> the score of these alone."""
+
+_HALVES = (([0, 1], [2, 3]), ([0, 2], [1, 3]), ([0, 3], [1, 2]))
+"""Of four quarters."""
 
 _STEEPEST = 2.0
 """The most that the variance at half the count may be of that at a quarter."""
@@ -65,17 +67,26 @@ def _between_parts(score: Scorer, splits: Tensor, count: int) -> float:
         raise TooFew("parts of pictures need at least 4 pictures")
     half, quarter = 0.0, 0.0
     for quarters in splits:
-        one, other = score(quarters[:2].flatten()), score(quarters[2:].flatten())
-        half += (one - other) ** 2 / 2 / len(splits)
         scores = torch.tensor([score(rows) for rows in quarters], dtype=torch.float64)
         quarter += scores.var().item() / len(splits)
+        # All three ways to make halves of them: by these a mean varies at half the count exactly
+        # half as much as it does at a quarter, and chance does not blur the power.
+        for one, other in _HALVES:
+            gap = score(quarters[one].flatten()) - score(quarters[other].flatten())
+            half += gap**2 / 2 / len(_HALVES) / len(splits)
     return extrapolated(half, quarter, count / (2 * splits.shape[2]))
 
 
 def extrapolated(half: float, quarter: float, times: float) -> float:
-    """The variance at `times` half the count, by the power of the count from quarter to half."""
+    """The variance at `times` half the count.
+
+    Between 1 / n and 1 / n^2 it is a mixture of both, else another power of the count.
+    """
     if half == 0 or quarter == 0:
         return half / times
+    linear, square = 2 * half - quarter / 2, quarter / 2 - half
+    if linear >= 0 and square >= 0:
+        return linear / times + square / times**2
     return half * min(half / quarter, _STEEPEST) ** math.log2(times)
 
 
@@ -121,7 +132,9 @@ def _(_metric: Memorisation, real: FeatureSet, generated: FeatureSet) -> Scorer:
 def _(metric: Recall, real: FeatureSet, generated: FeatureSet) -> Scorer:
     """With the neighbours of generated pictures and the balls around real ones found once."""
     others, apart = _neighbours(generated, 24 + 12 * metric.nearest)
-    balls, away = _nearest_balls(real, generated, metric.nearest)
+    # The radii of a quarter's balls are about these; those of a half are smaller, but in step.
+    wide = apart[:, min(4 * metric.nearest, apart.shape[1]) - 1]
+    balls, away = _deepest(real, generated, wide)
 
     def score(rows: Tensor) -> float:
         present = torch.zeros(len(others), dtype=torch.bool, device=rows.device)
@@ -145,12 +158,9 @@ def _neighbours(features: FeatureSet, most: int) -> tuple[Tensor, Tensor]:
     return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found])
 
 
-def _nearest_balls(real: FeatureSet, generated: FeatureSet, nearest: int) -> tuple[Tensor, Tensor]:
-    """The generated balls that each real picture is deepest in, and how far their centres are.
-
-    Balls of a part are larger than those of the whole, all by about the same factor.
-    """
-    radii = to_others(generated, nearest).clamp(min=torch.finfo(torch.float32).tiny)
+def _deepest(real: FeatureSet, generated: FeatureSet, radii: Tensor) -> tuple[Tensor, Tensor]:
+    """The generated balls that each real picture is deepest in, and how far their centres are."""
+    radii = radii.clamp(min=torch.finfo(torch.float32).tiny)
     most, found, away = min(_CANDIDATES, len(radii)), [], []
     for _, distances in parts(real.rows, generated.rows):
         found.append((distances / radii).topk(most, largest=False).indices)
@@ -168,8 +178,8 @@ def _(metric: FrechetDistance, real: FeatureSet, generated: FeatureSet, splits: 
 def _(
     metric: FrechetExtrapolation, real: FeatureSet, generated: FeatureSet, splits: Tensor
 ) -> float:
-    """From every fourth split only, since each score is that of about thirty distances."""
-    return _between_parts(scorer(metric, real, generated), splits[::4], len(generated.rows))
+    """From every eighth split only, since each score is that of about thirty distances."""
+    return _between_parts(scorer(metric, real, generated), splits[::8], len(generated.rows))
 
 
 @variance.register(Precision)
@@ -210,10 +220,12 @@ def variance_of_hits(hits: Tensor, sizes: Tensor, tries: int) -> float:
     For independent things hit a Poisson number of times, of mean m, it is the sum of
     exp(-m) - exp(-2 m): what is expected to be hit for the first time by as many tries again.
     That is estimated without bias by the hits of odd number less those of even number (Good and
-    Toulmin 1956), whose series is smoothed as by Efron and Thisted 1976. A fixed number of tries
-    takes away the square of the sum of m exp(-m), over the tries; that sum is the number of
-    things hit once. For things that overlap, the same holds of pairs of them: exp(-m), summed
-    over both and over what both share, is estimated by pairs that all the same tries have hit.
+    Toulmin 1956), whose series is smoothed as by Efron and Thisted 1976. Where almost all are hit
+    its noise is larger than what it is to estimate; but there exp(-2 m) is next to nothing, and
+    exp(-m) summed is the number of things not hit: the two are weighed by that noise. For things
+    that overlap, the same series holds of pairs that the same tries have hit. A fixed number of
+    tries takes away the square of the sum of m exp(-m), the number of things hit once, over the
+    tries.
 
     Args:
         hits: How many tries hit each group of things, int64 [G].
@@ -226,9 +238,13 @@ def variance_of_hits(hits: Tensor, sizes: Tensor, tries: int) -> float:
     series = torch.cat([terms.new_zeros(1), fading * (1 - 2 * ((terms + 1) % 2))])
     seen = hits.clamp(max=_SMOOTHING + 1)
     series = torch.cat([series, series.new_zeros(1)])
-    fresh = (series[seen] * sizes.double().square()).sum()
-    once = sizes[hits == 1].double().sum()
-    return max(0.0, (fresh - once.square() / tries).item())
+    series, things = series[seen], sizes.double()
+    once, missed = things[hits == 1].sum(), things[hits == 0].sum()
+    noise = (series * things).square().sum()
+    weight = missed.square() / (missed.square() + noise).clamp(min=1e-9)
+    alone = weight * (series * things).sum() + (1 - weight) * missed
+    in_pairs = (series * things * (things - 1)).sum().clamp(min=0)
+    return (alone + in_pairs - once.square() / tries).clamp(min=0).item()
 
 
 def _groups(real: FeatureSet, generated: FeatureSet, nearest: int) -> tuple[Tensor, Tensor]:
