@@ -18,6 +18,7 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
+from gancore import seeds
 from gancore.metrics.distances import parts, to_others
 from gancore.metrics.extrapolation import FrechetExtrapolation
 from gancore.metrics.feature_set import FeatureSet
@@ -231,14 +232,8 @@ def variance_of_hits(hits: Tensor, sizes: Tensor, tries: int) -> float:
         hits: How many tries hit each group of things, int64 [G].
         sizes: Things in each group, all hit by the very same tries, [G].
     """
-    terms = torch.arange(1, _SMOOTHING + 1, device=hits.device).double()
-    # The chance that of nine fair coins at least so many show heads.
-    binomial = torch.tensor([math.comb(_SMOOTHING, i) for i in range(1, _SMOOTHING + 1)])
-    fading = binomial.to(terms).flip(0).cumsum(0).flip(0) / 2**_SMOOTHING
-    series = torch.cat([terms.new_zeros(1), fading * (1 - 2 * ((terms + 1) % 2))])
-    seen = hits.clamp(max=_SMOOTHING + 1)
-    series = torch.cat([series, series.new_zeros(1)])
-    series, things = series[seen], sizes.double()
+    series = torch.tensor(_series(), dtype=torch.float64, device=hits.device)
+    series, things = series[hits.clamp(max=_SMOOTHING + 1)], sizes.double()
     once, missed = things[hits == 1].sum(), things[hits == 0].sum()
     noise = (series * things).square().sum()
     weight = missed.square() / (missed.square() + noise).clamp(min=1e-9)
@@ -247,11 +242,22 @@ def variance_of_hits(hits: Tensor, sizes: Tensor, tries: int) -> float:
     return (alone + in_pairs - once.square() / tries).clamp(min=0).item()
 
 
+def _series() -> list[float]:
+    """The weight of things hit 0, 1, 2, ... times: 0, then 1 and -1 in turn, fading to 0.
+
+    By the chance that of nine fair coins at least so many show heads.
+    """
+    chances = [math.comb(_SMOOTHING, heads) / 2**_SMOOTHING for heads in range(_SMOOTHING + 1)]
+    signs = [1 if times % 2 else -1 for times in range(_SMOOTHING + 1)]
+    faded = [signs[times] * sum(chances[times:]) for times in range(1, _SMOOTHING + 1)]
+    return [0.0, *faded, 0.0]
+
+
 def _groups(real: FeatureSet, generated: FeatureSet, nearest: int) -> tuple[Tensor, Tensor]:
     """Real balls by what they hold: how many generated pictures, and how many such balls, [G]."""
     radii, count = to_others(real, nearest), len(generated.rows)
     device = radii.device
-    random = torch.Generator().manual_seed(0)
+    random = seeds.stream(0, "names")
     # Sums of random numbers tell sets apart: that two of them agree has a chance of 2^-64.
     names = torch.randint(-(2**63), 2**63 - 1, (count,), generator=random).to(device)
     sums, holds = [], []

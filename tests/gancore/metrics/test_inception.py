@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from gancore.metrics import features, inception
 from gancore.metrics.registry import FeatureNetworkUnavailable
+from gancore.torchvision_import import ensure_torchvision
 
 
 class Nothing:
@@ -82,3 +84,41 @@ def test_the_right_file_gives_2048_features(
     network = load(tmp_path, path)
     assert network.digest == hashlib.sha256(content).hexdigest()
     assert network(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 2048)
+
+
+def test_features_and_logits_are_those_of_torch_fidelity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own graph, random weights in a file: what it calls `2048` and `logits_unbiased`."""
+    ensure_torchvision()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    path = tmp_path / "weights.pth"
+    torch.save({}, path)
+    torch.manual_seed(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        untrained = FeatureExtractorInceptionV3("untrained", ["2048"], str(path))
+    torch.save(untrained.state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(inception, "HASH_PREFIX", digest[:8])
+
+    asked = ["2048", "logits_unbiased", "logits"]
+    theirs = FeatureExtractorInceptionV3("inception-v3-compat", asked, str(path))
+    network = load(tmp_path, path).eval()
+    images = torch.randint(0, 256, (3, 1, 16, 16), dtype=torch.uint8)
+    with torch.no_grad():
+        features, unbiased, biased = theirs(images.expand(-1, 3, -1, -1))
+        pool = network(images)
+        logits = network.logits(pool)
+    assert torch.equal(pool, features)
+    assert torch.equal(logits, unbiased)
+    assert not torch.allclose(logits, biased, atol=1e-4)
+    assert logits.shape == (3, 1008)
+    assert logits.std(0).min() > 0
+    assert network.modes(pool) is None
+
+
+def test_it_says_that_it_has_logits_and_no_modes() -> None:
+    assert features.facts("inception")["gives"] == ("logits",)

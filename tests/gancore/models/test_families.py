@@ -194,6 +194,6 @@ def test_the_resnet_of_cifar_has_the_papers_size() -> None:
 def test_what_comes_out_first_is_neither_flat_nor_saturated(name: str) -> None:
     """A generator that begins at the ends of tanh cannot learn, one at a constant barely."""
     generator = models.build(name).generator(64, ImageShape(1, 32))
-    pictures = generator(torch.randn(64, 64))
+    pictures = generator(torch.randn(16, 64))
     assert 0.005 < pictures.std().item() < 1.5
     assert math.isfinite(pictures.sum().item())
