@@ -106,13 +106,17 @@ def _system(config: RunConfig, catalogue: Catalogue) -> Iterator[Problem]:
         use = _any_of(n for n, kind in kinds.items() if kind == wanted)
         lacks = f"system {name!r} needs a {wanted}, which {config.model.name!r} is not"
         yield Problem.at("model.name", f"{lacks}: use {use}")
-    if system.facts.get("labelled") and not data.facts.get("classes"):
+    if system.facts.get("labelled") and not _may_have_labels(data):
         lacks = f"system {name!r} needs labels, which {config.data.name!r} lacks"
         yield Problem.at("data.name", lacks)
     if system.facts.get("domains") and not data.facts.get("domains"):
         use = _any_of(n for n, e in catalogue["datasets"].items() if e.facts.get("domains"))
         lacks = f"system {name!r} needs pictures of two domains"
         yield Problem.at("data.name", f"{lacks}: use {use}")
+
+
+def _may_have_labels(data: Entry) -> bool:
+    return bool(data.facts.get("classes") or data.facts.get("perhaps_labelled"))
 
 
 def _growth(config: RunConfig, catalogue: Catalogue) -> Iterator[Problem]:

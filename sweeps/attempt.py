@@ -30,11 +30,9 @@ def attempt(
     """
     plan = make_plan(spec)
     trial = choose(plan, arm, draw)
-    if epochs is not None:
-        trial = replace(trial, config={**trial.config, "epochs": epochs})
     one = replace(plan, trials=(trial,))
     with tempfile.TemporaryDirectory() if out is None else nullcontext(out) as folder:
-        _train(Path(folder).resolve(), one, trial, spec.folder)
+        _train(Path(folder).resolve(), one, trial, spec.folder, epochs or trial.epochs)
 
 
 def choose(plan: Plan, arm: str | None, draw: int) -> Trial:
@@ -53,7 +51,7 @@ def choose(plan: Plan, arm: str | None, draw: int) -> Trial:
     return draws[draw]
 
 
-def _train(place: Path, plan: Plan, trial: Trial, plugins: Path) -> None:
+def _train(place: Path, plan: Plan, trial: Trial, plugins: Path, epochs: int) -> None:
     from sweeps.trial import prepare_process, run_trial, trial_folder
 
     console = Console(highlight=False)
@@ -70,7 +68,7 @@ def _train(place: Path, plan: Plan, trial: Trial, plugins: Path) -> None:
             raise GansweepError(f"{trial.uid}: {result.reason}")
         values = result.points[-1].values
         console.print(
-            f"epoch {progress.epoch}/{trial.epochs}"
+            f"epoch {progress.epoch}/{epochs}"
             f"  {plan.objective} {values[plan.objective]:.4g}"
             f"  G {values.get('loss_generator', float('nan')):.3g}"
             f"  D {values.get('loss_discriminator', float('nan')):.3g}"
@@ -79,4 +77,6 @@ def _train(place: Path, plan: Plan, trial: Trial, plugins: Path) -> None:
         )
         if progress.ended:
             console.print(f"{result.state}: {result.reason}")
+        if progress.epoch >= epochs:
+            break  # Shorter than planned, it is the beginning of the whole run, not a short one.
     console.print(f"samples: {trial_folder(place, trial.uid) / 'samples'}")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gancore.catalogue import Catalogue
-from gancore.config import Evaluation, RunConfig, laid_over, preset
+from gancore.config import COMPONENTS, Evaluation, RunConfig, laid_over, preset
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,25 @@ class Composer:
         systems = tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
         return cls(base, objective, systems, {name: preset(name, catalogue) for name in systems})
 
-    def fixed(self, system: str | None = None) -> dict[str, Any]:
-        """What does not vary under a system, with every default written out."""
+    def fixed(
+        self, system: str | None = None, names: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What does not vary under a system, with every default written out.
+
+        Args:
+            names: Of components that vary. Under another loss than its own, a preset's options for
+                its loss mean nothing and are left out.
+        """
         below = self.presets.get(system or (self.systems or ("",))[0], {})
-        run = laid_over(laid_over(RunConfig().as_mapping(), below), self.base)
+        run = laid_over(RunConfig().as_mapping(), below)
+        run = laid_over(laid_over(run, names or {}), self.base)
         return {**run, "evaluation": asdict(self.objective)}
 
     def __call__(self, varied: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
         """The run of a point, from its varied values by dotted path."""
-        run = self.fixed(varied.get("system.name"))
+        chosen = {part: varied.get(f"{part}.name") for part in COMPONENTS if part != "system"}
+        names = {part: name for part, name in chosen.items() if isinstance(name, str)}
+        run = self.fixed(varied.get("system.name"), names)
         config = {key: dict(v) if isinstance(v, dict) else v for key, v in run.items()}
         for path, value in varied.items():
             section, _, last = path.rpartition(".")

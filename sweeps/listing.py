@@ -133,8 +133,8 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
             }
             for r in results.trials.values()
         ]
-        found = [vars(ailment) for ailment in ailments(results)]
-        _print_json({**facts, "trial_results": trials, "ailments": found})
+        ill = [vars(ailment) for ailment in ailments(results)]
+        _print_json({**facts, "trial_results": trials, "ailments": ill})
         return
     console = Console(highlight=False)
     console.print(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ class Folder:
         smaller: What becomes of pictures smaller than the resolution: refuse them all by name,
             centre each on a black border, or enlarge it.
     """
+
+    perhaps_labelled: ClassVar[bool] = True
 
     path: str
     channels: Literal[1, 3] = 3

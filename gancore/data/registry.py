@@ -58,8 +58,9 @@ class Dataset(Protocol):
 
     A data set is a frozen dataclass whose fields are its options; as class constants (`ClassVar`)
     it says what is known before reading: `size` (pixels), `channels`, `pictures` (in the training
-    split) and `classes`, each only where it is fixed, and `features`, the feature network that
-    knows its modes, where `classifier` is not the one.
+    split) and `classes`, each only where it is fixed; `perhaps_labelled`, where only the pictures
+    tell whether they have labels; and `features`, the feature network that knows its modes, where
+    `classifier` is not the one.
     """
 
     def read(self, split: Split, resolution: int, /) -> Pictures:

@@ -28,7 +28,7 @@ class Signals:
     `precision`, `recall`, `density` and `coverage` by `NEAREST` neighbours (see `manifold.py`);
     `diversity`, the mean distance of two pictures in feature space; `copies`, the share of pictures
     that nearly are training pictures; and where modes are known, `modes`: how many are shown at
-    least a tenth as often as by real pictures (a feature network mistakes one for another at times).
+    least a tenth as often as by real pictures, since a feature network may mistake one for another.
     Generated pictures are held against one half of the real ones, and so, for reference, is the
     other half.
 

@@ -72,7 +72,9 @@ class Training(Iterator[EpochReport]):
         self.seen = 0
         self.diverged = False
         self.observations: list[Observation] = []
-        metric = Catalogue.read()["metrics"][config.evaluation.metric]
+        catalogue = Catalogue.read()
+        metric = catalogue["metrics"][config.evaluation.metric]
+        self._objective = objective_name(config, catalogue)
         self._sign = -1.0 if metric.facts.get("goal") == "max" else 1.0
 
     @property
@@ -111,7 +113,7 @@ class Training(Iterator[EpochReport]):
             return Verdict("diverged", evidence)
         self.observations.append(
             Observation(
-                objective=self._sign * scored.scores[objective_name(self.config)],
+                objective=self._sign * scored.scores[self._objective],
                 statistics=statistics,
                 signals=scored.signals,
                 stage=scored.stage,
@@ -121,8 +123,8 @@ class Training(Iterator[EpochReport]):
 
     def _unscored(self) -> Scored:
         passport = self.system.passport()
-        name = objective_name(self.config)
-        return Scored(scores=dict.fromkeys({name, passport.metric}, math.nan), passport=passport)
+        names = {self._objective, passport.metric}
+        return Scored(scores=dict.fromkeys(names, math.nan), passport=passport)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain numbers; together with the configuration, all of the run.

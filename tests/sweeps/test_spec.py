@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gancore.catalogue import Catalogue
+from sweeps.plan import make_plan
 from sweeps.spec import SweepSpec, load, plugin_files
 from sweeps.yamlfile import SpecError
 
@@ -283,3 +284,15 @@ def test_junk_anywhere_is_refused_or_read_but_never_a_traceback(junk: object) ->
         except SpecError:
             refused += 1
     assert refused > 10
+
+
+def test_a_loss_that_varies_is_rid_of_the_options_that_a_preset_gives_to_its_own() -> None:
+    sweep = {
+        "name": "varied",
+        "base": {"system": "wgan", "data": "digits"},
+        "scientific": {"loss.name": ["wasserstein", "hinge"]},
+        "search": {"trials_each": 1},
+    }
+    clipped, hinge = (trial.config["loss"] for trial in make_plan(SweepSpec.of(sweep)).trials)
+    assert clipped == {"name": "wasserstein", "clip": 0.01}
+    assert hinge == {"name": "hinge"}
