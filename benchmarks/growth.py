@@ -21,13 +21,13 @@ from typing import Any
 BASE: dict[str, Any] = {
     "data": {"name": "mnist5k", "resolution": 32},
     "system": "progressive",
-    "model": {"name": "progan", "capacity": 1024, "max_width": 32, "group": 4},
+    "model": {"name": "progan", "capacity": 2048, "max_width": 64, "group": 4},
     "latent": 64,
-    "batch": 16,
+    "batch": 8,
     "ema_kimg": 1,
     "epochs": 10_000,  # The clock ends the run.
 }
-LENGTHS = {4: 8, 8: 8, 16: 5, 32: 2}
+LENGTHS = {4: 4, 8: 5, 16: 3, 32: 1}
 """Thousands of pictures of each fade, and of each stable phase, by resolution."""
 
 SIDES = {"grown": 4, "plain": 32}

@@ -229,7 +229,7 @@ def _program() -> str:
 
 
 def _command(console: Console, command: str, purpose: str) -> None:
-    console.print(Text(f"  {command:<36}", style="bold").append(purpose, style="not bold dim"))
+    console.print(Text(f"  {command:<35} ", style="bold").append(purpose, style="not bold dim"))
 
 
 def _worth_showing(results: Results, rows: int) -> list[TrialResult]:

@@ -109,7 +109,12 @@ class Adversarial(FromLatents):
             if generators_turn:
                 self._generator_step(real, fake, told)
         if generators_turn and self.average is not None:
-            self.average.update(self.shown, len(real) * self.config.discriminator.steps)
+            since = len(real) * self.config.discriminator.steps
+            self.average.update(self.looks_back(), since)
+
+    def looks_back(self) -> float:
+        """Pictures that the average of the generator's weights may rest on."""
+        return self.shown
 
     def end_epoch(self) -> dict[str, float]:
         return self.means.read()

