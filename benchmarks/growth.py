@@ -27,7 +27,7 @@ BASE: dict[str, Any] = {
     "ema_kimg": 1,
     "epochs": 10_000,  # The clock ends the run.
 }
-LENGTHS = {4: 4, 8: 5, 16: 3, 32: 1}
+LENGTHS = {4: 1, 8: 1.5, 16: 2, 32: 0.5}
 """Thousands of pictures of each fade, and of each stable phase, by resolution."""
 
 SIDES = {"grown": 4, "plain": 32}
