@@ -30,11 +30,11 @@ class Average:
         self._pairs = _pairs(network, self.network)
 
     @torch.no_grad()
-    def update(self, seen: int, since: int) -> None:
+    def update(self, seen: float, since: int) -> None:
         """Moves towards the network's present weights.
 
         Args:
-            seen: Pictures shown in the whole run.
+            seen: Pictures that the average may rest on: those of the whole run, or of its stage.
             since: Pictures shown since the last update.
         """
         half_life = min(self.half_life, self.rampup * seen) if self.rampup else self.half_life
