@@ -30,6 +30,10 @@ COLLAPSED_DIVERSITY = 0.35
 """Shares of real data's own modes, coverage, recall and mean distance below which pictures are too
 alike."""
 
+ON_ITS_WAY = 0.1
+"""A run whose best objective gains this share within `WINDOW` reports is learning, not collapsed:
+an untrained generator's pictures are alike too."""
+
 LIFELIKE = 0.3
 """Share of real data's precision from which on pictures that cover little are called collapsed;
 below it they may just be poor."""
@@ -164,7 +168,9 @@ def _diverged(case: Case) -> str:
 
 def _collapsed(case: Case) -> str:
     """Lifelike pictures of few modes, or of little of the data; or pictures that are all alike."""
-    found: list[str] = []
+    if case.gained(WINDOW) > ON_ITS_WAY:
+        return ""
+    found = ["diversity"] if case.below("diversity", COLLAPSED_DIVERSITY) else []
     lifelike = case.window("precision")
     if lifelike and min(lifelike) >= LIFELIKE * case.real["precision"]:
         shares = {"coverage": COLLAPSED_COVERAGE, "recall": COLLAPSED_RECALL}
@@ -172,9 +178,6 @@ def _collapsed(case: Case) -> str:
             found += shares
         if case.below("modes", COLLAPSED_MODES):
             found.append("modes")
-    # An untrained generator's pictures are alike too, but they are getting better.
-    if case.below("diversity", COLLAPSED_DIVERSITY) and case.gained(WINDOW) <= BETTER:
-        found.append("diversity")
     return "; ".join(map(case.told, found))
 
 

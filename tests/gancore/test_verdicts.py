@@ -97,7 +97,8 @@ def test_pictures_with_a_planted_failure(
     drawn = planted(degree)[torch.randperm(1000, generator=seeds.stream(2, "order"))]
     parts = iter(drawn.split(250))
     scored = evaluator.score(lambda _count: next(parts))
-    seen = [Observation(objective=1.0 - i / 10, signals=scored.signals) for i in range(WINDOW)]
+    # No better than before, but not at rest for long enough to be called slow or converged.
+    seen = [Observation(objective=1.0, signals=scored.signals) for _ in range(WINDOW + 1)]
     told = verdict(seen, scored.signals_of_real)
     assert told.name == name, (told, scored.signals)
     assert bool(told.evidence) == (name != "healthy")
@@ -168,10 +169,10 @@ def test_a_critic_has_converged_when_its_estimate_is_flat(wobble: float) -> None
 
 
 def test_what_is_on_its_way_up_is_let_be() -> None:
-    rising: Iterator[float] = iter([0.01, 0.05, 0.12])
+    rising: Iterator[float] = iter([0.01, 0.01, 0.05, 0.12])
     seen = [
-        Observation(objective=5.0 - i, signals={**FAR, "recall": 0.0, "coverage": next(rising)})
-        for i in range(WINDOW)
+        Observation(objective=5.0, signals={**FAR, "recall": 0.0, "coverage": next(rising)})
+        for _ in range(WINDOW + 1)
     ]
     assert verdict(seen, REAL).name == "healthy"
 
@@ -186,4 +187,11 @@ def test_only_reports_of_the_present_stage_count() -> None:
 def test_the_gravest_is_told_first() -> None:
     assert AILMENTS[0] == "diverged"
     few = {**REAL, "coverage": 0.01, "recall": 0.0, "copies": 1.0}
-    assert told(FALLING, few) == "collapsed"
+    assert told([5.0] * 4, few) == "collapsed"
+
+
+def test_a_run_that_still_learns_fast_has_not_collapsed() -> None:
+    """The first epochs of a small network: few, lifelike pictures, and a score that falls."""
+    few = {**REAL, "coverage": 0.15, "recall": 0.0}
+    assert told([54.0, 47.0, 44.0, 42.0], few) == "healthy"
+    assert told([54.0, 53.0, 52.0, 51.0], few) == "collapsed"

@@ -80,11 +80,14 @@ def held(case: Normal, names: list[str], draws: int, repeats: int) -> dict[str, 
     return shares
 
 
+COMMON = [name for name in ALL if name not in ("modes", "fid_infinity")]
+"""Without what every draw here hits, and what is slow."""
+
+
 def test_they_hold_the_expectation_about_as_often_as_they_say() -> None:
-    """95 in 100, of which chance makes at least 87 in this many draws."""
-    names = [name for name in ALL if name not in ("modes", "fid_infinity")]
-    for name, share in held(Normal(shift=0.2), names, draws=80, repeats=12).items():
-        assert share >= 0.87, name
+    """95 in 100, of which chance makes at least 85 in this many draws."""
+    for name, share in held(Normal(shift=0.2), COMMON, draws=60, repeats=12).items():
+        assert share >= 0.85, name
 
 
 @pytest.mark.slow
@@ -98,12 +101,16 @@ def test_they_hold_the_expectation_about_as_often_as_they_say() -> None:
 )
 def test_they_do_so_in_many_cases(case: Normal) -> None:
     """95 in 100 of all; those of scores close to 0, which are skewed, a little less often."""
-    most = {name for name in ALL if name != "modes"}  # Every draw here hits all of them.
-    names = sorted(most if case.count >= 16 * case.size else most - {"fid_infinity"})
-    shares = held(case, names, draws=150, repeats=40)
+    shares = held(case, COMMON, draws=150, repeats=40)
     for name, share in shares.items():
         assert share >= 0.87, name
     assert 0.92 <= sum(shares.values()) / len(shares) <= 0.98
+
+
+@pytest.mark.slow
+def test_they_hold_what_is_expected_of_the_extrapolation() -> None:
+    shares = held(Normal(256, 8, shift=0.2), ["fid_infinity"], draws=80, repeats=10)
+    assert shares["fid_infinity"] >= 0.87
 
 
 def test_the_value_is_the_score() -> None:
