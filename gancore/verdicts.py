@@ -130,6 +130,12 @@ class Case:
         """`coverage 0.02, of real data 0.96`."""
         return f"{name} {self.last.signals[name]:.3g}, of real data {self.real[name]:.3g}"
 
+    @property
+    def moved(self) -> bool:
+        """Whether the score is another than at first: a generator that never learnt is no ruin."""
+        first = self.seen[0].objective
+        return abs(self.last.objective - first) > ON_ITS_WAY * abs(first)
+
     def gained(self, reports: int) -> float:
         """The last reports' best objective against the best before, relatively; inf at first."""
         before = min((o.objective for o in self.seen[:-reports]), default=math.inf)
@@ -170,7 +176,7 @@ def _collapsed(case: Case) -> str:
     """Lifelike pictures of few modes, or of little of the data; or pictures that are all alike."""
     if case.gained(WINDOW) > ON_ITS_WAY:
         return ""
-    found = ["diversity"] if case.below("diversity", COLLAPSED_DIVERSITY) else []
+    found = ["diversity"] if case.moved and case.below("diversity", COLLAPSED_DIVERSITY) else []
     lifelike = case.window("precision")
     if lifelike and min(lifelike) >= LIFELIKE * case.real["precision"]:
         shares = {"coverage": COLLAPSED_COVERAGE, "recall": COLLAPSED_RECALL}

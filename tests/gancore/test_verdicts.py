@@ -107,6 +107,7 @@ def test_pictures_with_a_planted_failure(
 
 
 REAL = {"precision": 0.95, "recall": 0.95, "density": 1.0, "coverage": 0.95, "copies": 0.0}
+REAL["diversity"] = 6.3
 NEAR = {**REAL, "coverage": 0.8}
 FAR = {**REAL, "coverage": 0.2, "recall": 0.5, "precision": 0.4}
 
@@ -195,3 +196,9 @@ def test_a_run_that_still_learns_fast_has_not_collapsed() -> None:
     few = {**REAL, "coverage": 0.15, "recall": 0.0}
     assert told([54.0, 47.0, 44.0, 42.0], few) == "healthy"
     assert told([54.0, 53.0, 52.0, 51.0], few) == "collapsed"
+
+
+def test_alike_is_collapsed_where_a_generator_had_learnt_and_slow_where_it_never_did() -> None:
+    grey = {**REAL, "precision": 0.0, "recall": 0.0, "coverage": 0.0, "diversity": 0.4}
+    assert told([400.0, 90.0, 80.0, 80.0, 80.0, 80.0, 80.0], grey) == "collapsed"
+    assert told([400.0, 399.0, 398.0, 398.0, 397.0, 397.0, 396.0], grey) == "slow"
