@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from gancore import schema
 from gancore.registry import LIVE
-from gancore.schema import MISSING, Option
+from gancore.schema import MISSING, Option, unknown
 
 KINDS = {
     "systems": "system",
@@ -64,6 +64,13 @@ class Catalogue:
 
     def __getitem__(self, kind: str) -> dict[str, Entry]:
         return self._tables[kind]
+
+    def refusal(self, kind: str, name: Any) -> str:
+        """Why a name means nothing, and what was meant: by its other names, or by its spelling."""
+        for entry in self[kind].values():
+            if name in entry.facts.get("also", ()):
+                return f"unknown {KINDS[kind]} {name!r} (it is called {entry.name!r} here)"
+        return unknown(KINDS[kind], name, self[kind])
 
     @classmethod
     def read_source(cls, plugins: Iterable[Path] = ()) -> Catalogue:

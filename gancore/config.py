@@ -331,7 +331,7 @@ class _Reader:
         table = self.catalogue[kind]
         if isinstance(name, str) and name in table:
             return table[name]
-        self.wrong(path, unknown(KINDS[kind], name, table))
+        self.wrong(path, self.catalogue.refusal(kind, name))
         return None
 
     def parsed(self, option: Option, value: Any, path: tuple[str, ...]) -> dict[str, Any]:

@@ -139,8 +139,8 @@ class Paths:
         """Why a value cannot be one of a dimension's, or None where it can."""
         part = dimension.path.partition(".")[0]
         if dimension.path in self._names:
-            table = self._catalogue[COMPONENTS[part]]
-            return None if value in table else unknown(KINDS[COMPONENTS[part]], value, table)
+            kind = COMPONENTS[part]
+            return None if value in self._catalogue[kind] else self._catalogue.refusal(kind, value)
         options = self.options(dimension.path, dimension.when.get(f"{part}.name"))
         for option in options.values():
             try:

@@ -59,9 +59,16 @@ def to_others(features: FeatureSet, nearest: int) -> Tensor:
     return found[:, nearest - 1]
 
 
-def to_nearest(features: FeatureSet, others: FeatureSet) -> Tensor:
-    """The distance of each picture to the nearest one of another set, float32 [N]."""
-    return torch.cat([found.amin(1) for _, found in parts(features.rows, others.rows)])
+def to_nearest(features: FeatureSet, others: FeatureSet, *, among_them: bool = False) -> Tensor:
+    """The distance of each picture to the nearest one of another set, float32 [N].
+
+    Args:
+        among_them: The pictures are of that set themselves: each is at distance 0 of itself, and
+            the next one counts.
+    """
+    rank = 2 if among_them else 1
+    found = (distances for _, distances in parts(features.rows, others.rows))
+    return torch.cat([d.topk(rank, largest=False).values[:, -1] for d in found])
 
 
 def _nearest_others(rows: Tensor, most: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gancore import seeds
+from gancore.metrics.distances import to_nearest, to_others
 from gancore.metrics.feature_set import FeatureSet
 from gancore.metrics.manifold import manifold
 
@@ -47,12 +48,12 @@ class Signals:
             return
         ours, others = order[:count], order[count : 2 * count]
         self._real = FeatureSet.of(rows[ours])
-        self._all = rows
-        apart = _nearest(rows[others], rows, leave_out=others)
+        self._all = real
+        apart = to_others(real, 1)[others]
         self._near = COPY * apart.median()
         modes = None if real.modes is None else real.modes[others]
         self._modes = torch.zeros(0) if modes is None else _counts(modes, real.mode_count)
-        self.of_real = self._signals(rows[others], modes, apart)
+        self.of_real = self._signals(FeatureSet.of(rows[others]), modes, apart)
 
     def __call__(self, generated: FeatureSet) -> dict[str, float]:
         """The signals of generated pictures; empty where they are too few or not finite."""
@@ -60,16 +61,19 @@ class Signals:
         if not self.count or len(rows) < self.count or not torch.isfinite(rows).all():
             return {}
         modes = None if generated.modes is None else generated.modes[: self.count]
-        return self._signals(rows, modes, _nearest(rows, self._all))
+        shown = FeatureSet.of(rows)
+        return self._signals(shown, modes, to_nearest(shown, self._all))
 
-    def _signals(self, rows: Tensor, modes: Tensor | None, apart: Tensor) -> dict[str, float]:
-        shown = manifold(self._real, FeatureSet.of(rows), NEAREST)
+    def _signals(
+        self, pictures: FeatureSet, modes: Tensor | None, apart: Tensor
+    ) -> dict[str, float]:
+        shown = manifold(self._real, pictures, NEAREST)
         signals = {
             "precision": shown.precision,
             "recall": shown.recall,
             "density": shown.density,
             "coverage": shown.coverage,
-            "diversity": torch.cdist(rows, rows).mean().item(),
+            "diversity": torch.cdist(pictures.rows, pictures.rows).mean().item(),
             "copies": (apart < self._near).float().mean().item(),
         }
         if modes is not None:
@@ -81,15 +85,3 @@ class Signals:
 def _counts(modes: Tensor, mode_count: int) -> Tensor:
     """How many pictures each mode has, [mode_count]."""
     return modes[modes >= 0].bincount(minlength=mode_count)
-
-
-def _nearest(rows: Tensor, among: Tensor, leave_out: Tensor | None = None) -> Tensor:
-    """Each row's distance to the nearest of some others, [N].
-
-    Args:
-        leave_out: Where each row itself stands among them, int64 [N].
-    """
-    distances = torch.cdist(rows, among)
-    if leave_out is not None:
-        distances.scatter_(1, leave_out[:, None], torch.inf)
-    return distances.amin(1)

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from gancore import seeds
 from gancore.config import RunConfig
 from gancore.data import Batch, Batches
-from gancore.losses import Penalty, losses, penalties
 from gancore.models import models
-from gancore.systems.ema import Average
+from gancore.systems.ema import averaged
 from gancore.systems.latent import FromLatents
 from gancore.systems.material import Material
-from gancore.systems.players import Player, autocast, learning_rate_factor, made
+from gancore.systems.players import Player, autocast, game, learning_rate_factor, made
 from gancore.systems.registry import systems
 from gancore.systems.statistics import Means, told_apart
 
@@ -38,16 +37,11 @@ class Adversarial(FromLatents):
         self.config = config
         self.material = material
         self.device = material.device
-        self.loss = losses.build(config.loss.name, **config.loss.options)
-        own = getattr(self.loss, "own_penalty", None)
-        chosen = penalties.build(config.penalty.name, **config.penalty.options)
-        self.penalties: list[Penalty] = [p for p in (own, chosen) if p is not None and p.active]
+        self.loss, self.penalties = game(config)
         generator, discriminator = self.networks()
         self.generator = Player(generator, config.generator, self.device)
         self.discriminator = Player(discriminator, config.discriminator, self.device)
-        self.average: Average | None = None
-        if config.ema_kimg:
-            self.average = Average(generator, 1000 * config.ema_kimg, config.ema_rampup)
+        self.average = averaged(generator, config)
         self.steps = 0
         self.shown = 0
         self.means = Means(self.device)

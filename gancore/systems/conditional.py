@@ -57,6 +57,7 @@ class Conditional(Adversarial):
     """
 
     labelled: ClassVar[bool] = True
+    also: ClassVar[tuple[str, ...]] = ("cgan",)
     scores_classes: ClassVar[bool] = True
 
     def __init__(

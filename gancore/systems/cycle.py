@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from gancore import seeds
 from gancore.config import RunConfig
 from gancore.data import Batch, Batches
-from gancore.losses import Penalty, losses, penalties
 from gancore.models import models
 from gancore.schema import NonNegative, Positive, Whole
-from gancore.systems.ema import Average
+from gancore.systems.ema import averaged
 from gancore.systems.history import History
 from gancore.systems.material import Material
-from gancore.systems.players import Player, autocast, learning_rate_factor, made
+from gancore.systems.players import Player, autocast, game, learning_rate_factor, made
 from gancore.systems.registry import systems
 from gancore.systems.statistics import Means, told_apart
 from gancore.systems.translation import DOMAINS, Translating
@@ -59,6 +58,7 @@ class Cycle(Translating):
 
     plays: ClassVar[str] = "translator"
     domains: ClassVar[bool] = True
+    also: ClassVar[tuple[str, ...]] = ("cyclegan",)
     preset: ClassVar[dict[str, Any]] = {
         "data": "styles",
         "loss": "least_squares",
@@ -88,16 +88,11 @@ class Cycle(Translating):
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
         self.adversarial_weight = adversarial_weight
-        self.loss = losses.build(config.loss.name, **config.loss.options)
-        own = getattr(self.loss, "own_penalty", None)
-        chosen = penalties.build(config.penalty.name, **config.penalty.options)
-        self.penalties: list[Penalty] = [p for p in (own, chosen) if p is not None and p.active]
+        self.loss, self.penalties = game(config)
         translators, judges = self.networks()
         self.generator = Player(translators, config.generator, self.device)
         self.discriminator = Player(judges, config.discriminator, self.device)
-        self.average: Average | None = None
-        if config.ema_kimg:
-            self.average = Average(translators, 1000 * config.ema_kimg, config.ema_rampup)
+        self.average = averaged(translators, config)
         self.histories = [History(buffer, self.device) for _ in DOMAINS]
         self.steps = 0
         self.shown = 0

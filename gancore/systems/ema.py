@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gancore.config import RunConfig
+
 
 class Average:
     """Exponential moving average of a network (Karras et al. 2018, arXiv:1710.10196, section 3).
@@ -49,6 +51,13 @@ class Average:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state)
+
+
+def averaged(network: nn.Module, config: RunConfig) -> Average | None:
+    """The average that a run asks for; None where the weights themselves are evaluated."""
+    if not config.ema_kimg:
+        return None
+    return Average(network, 1000 * config.ema_kimg, config.ema_rampup)
 
 
 Tensors = tuple[list[Tensor], list[Tensor]]

@@ -12,6 +12,7 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from gancore import seeds
 from gancore.config import Discriminator, Generator, RunConfig
+from gancore.losses import Loss, Penalty, losses, penalties
 from gancore.models.blocks import Drawing
 
 
@@ -82,6 +83,14 @@ def made(seed: int, *makers: Callable[[], nn.Module]) -> list[nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeds.derive(seed, "networks"))
         return [make() for make in makers]
+
+
+def game(config: RunConfig) -> tuple[Loss, list[Penalty]]:
+    """What a run's players minimise, and the penalties that are to be computed."""
+    loss = losses.build(config.loss.name, **config.loss.options)
+    own: Penalty | None = getattr(loss, "own_penalty", None)
+    chosen = penalties.build(config.penalty.name, **config.penalty.options)
+    return loss, [p for p in (own, chosen) if p is not None and p.active]
 
 
 def learning_rate_factor(config: RunConfig, progress: float) -> float:

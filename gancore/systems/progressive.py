@@ -41,6 +41,7 @@ class Progressive(Adversarial):
     """
 
     plays: ClassVar[str] = "growing generator"
+    also: ClassVar[tuple[str, ...]] = ("progan", "pggan")
     preset: ClassVar[dict[str, Any]] = {
         "loss": {"name": "wasserstein_gp", "drift": 0.001},
         "model": "progan",

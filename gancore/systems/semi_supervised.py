@@ -21,7 +21,7 @@ from gancore.models import Discriminator, models
 from gancore.models.blocks import fit_to_data
 from gancore.schema import Count, NonNegative, Whole
 from gancore.systems.adversarial import Adversarial
-from gancore.systems.ema import Average
+from gancore.systems.ema import averaged
 from gancore.systems.latent import CHUNK
 from gancore.systems.material import Material
 from gancore.systems.players import Player, autocast, learning_rate_factor, made
@@ -85,6 +85,7 @@ class SemiSupervised(Adversarial):
     """
 
     labelled: ClassVar[bool] = True
+    also: ClassVar[tuple[str, ...]] = ("sgan",)
     balanced: ClassVar[str] = "labels"
     averaging: ClassVar[str] = "consistency"
     preset: ClassVar[dict[str, Any]] = {
@@ -119,11 +120,9 @@ class SemiSupervised(Adversarial):
         super().__init__(config, material)
         # Two networks of one beginning: what they differ in at the end, the data have taught them.
         self.supervised = Player(self._classifier(), config.discriminator, self.device)
-        self.averages: list[Average] = []
-        if config.ema_kimg:
-            half_life, rampup = 1000 * config.ema_kimg, config.ema_rampup
-            networks = (self.discriminator.network, self.supervised.network)
-            self.averages = [Average(network, half_life, rampup) for network in networks]
+        networks = (self.discriminator.network, self.supervised.network)
+        averages = [averaged(network, config) for network in networks]
+        self.averages = [average for average in averages if average is not None]
 
     def networks(self) -> list[nn.Module]:
         config, shape = self.config, self.material.shape

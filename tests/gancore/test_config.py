@@ -101,3 +101,18 @@ def test_every_problem_is_found_in_one_pass() -> None:
 )
 def test_a_contradiction_is_named_with_its_place(mapping: dict[str, Any], words: str) -> None:
     assert problems(mapping) == [words]
+
+
+@pytest.mark.parametrize(
+    ("asked", "called"),
+    [
+        ("sgan", "semi_supervised"),
+        ("cgan", "conditional"),
+        ("progan", "progressive"),
+        ("cyclegan", "cycle"),
+    ],
+)
+def test_a_system_asked_for_by_its_other_name_is_pointed_to(asked: str, called: str) -> None:
+    words = f"unknown system '{asked}' \\(it is called '{called}' here\\)"
+    with pytest.raises(ConfigError, match=words):
+        RunConfig.of({"system": asked})

@@ -1,17 +1,16 @@
 """CycleGAN: a resumed run equals one that was never interrupted, and what one takes away of it."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from resuming import Whole, assert_goes_on, bit_equal, told, uninterrupted
 
 from gancore.config import RunConfig
 from gancore.training import load_system, train
-from gancore.training.checkpoint import load, save
+from gancore.training.checkpoint import save
 
 SMALL: dict[str, Any] = {
     "system": {"name": "cycle", "buffer": 20},
@@ -39,58 +38,22 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def leaves(state: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(state, dict | list | tuple):
-        for key, value in state.items() if isinstance(state, dict) else enumerate(state):
-            yield from leaves(value, f"{path}/{key}")
-    else:
-        yield path, state
-
-
-def differences(ours: Any, theirs: Any) -> list[str]:
-    a, b = dict(leaves(ours)), dict(leaves(theirs))
-    same = {k: torch.equal(v, b[k]) if isinstance(v, Tensor) else v == b[k] for k, v in a.items()}
-    assert a.keys() == b.keys()
-    return [key for key, equal in same.items() if not equal]
-
-
-def told(report: Any) -> dict[str, Any]:
-    timed = ("seconds_training", "seconds_evaluation", "pictures_per_second")
-    return {"grid": report.grid, **{k: v for k, v in report.values().items() if k not in timed}}
-
-
 @pytest.fixture(scope="module", params=CASES, ids=list(CASES))
-def uninterrupted(request: pytest.FixtureRequest) -> tuple[RunConfig, list[Any]]:
-    config = run_config(**CASES[request.param])
-    training = train(config, device="cpu")
-    ends = []
-    for report in training:
-        assert not report.diverged, report.evidence
-        ends.append((told(report), copy.deepcopy(training.state_dict())))
-    return config, ends
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return uninterrupted(run_config(**CASES[request.param]), tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_killed_after_any_epoch_it_goes_on_as_if_nothing_had_happened(
-    killed_after: int, uninterrupted: tuple[RunConfig, list[Any]], tmp_path: Path
+    killed_after: int, whole: Whole
 ) -> None:
-    config, ends = uninterrupted
-    first = train(config, device="cpu")
-    for _ in range(killed_after):
-        next(first)
-    path = save(tmp_path, first.checkpoint())
-    torch.manual_seed(999)  # Whatever the new process draws elsewhere must not matter.
-    again = train(config, state=load(path).state, device="cpu")
-    for epoch, report in enumerate(again, start=killed_after + 1):
-        assert not differences((told(report), again.state_dict()), ends[epoch - 1])
-    assert again.epoch == 3
+    assert_goes_on(whole, killed_after)
 
 
 def test_leaving_out_any_part_of_the_state_is_seen_in_the_reports(
-    uninterrupted: tuple[RunConfig, list[Any]],
+    whole: Whole,
 ) -> None:
-    config, ends = uninterrupted
-    state = ends[0][1]
+    config, state = whole.config, whole.states[0]
     fresh = train(config, device="cpu").state_dict()["system"]
     assert [len(history["kept"]) for history in state["system"]["histories"]] == [20, 20]
     for part, value in state["system"].items():
@@ -100,7 +63,7 @@ def test_leaving_out_any_part_of_the_state_is_seen_in_the_reports(
         poorer["system"][part] = fresh[part]
         resumed = train(config, state=poorer, device="cpu")
         seen = any(
-            differences(told(report), ends[epoch - 1][0])
+            not bit_equal(told(report), whole.reports[epoch - 1])
             for epoch, report in enumerate(resumed, start=2)
         )
         # Of the counters only an average, a lazy penalty and rarer steps make use.
