@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gancore import seeds
-from gancore.metrics.distances import to_nearest, to_others
+from gancore.metrics.distances import to_nearest
 from gancore.metrics.feature_set import FeatureSet
 from gancore.metrics.manifold import manifold
 
@@ -49,11 +49,12 @@ class Signals:
         ours, others = order[:count], order[count : 2 * count]
         self._real = FeatureSet.of(rows[ours])
         self._all = real
-        apart = to_others(real, 1)[others]
+        held_out = FeatureSet.of(rows[others])
+        apart = to_nearest(held_out, real, among_them=True)
         self._near = COPY * apart.median()
         modes = None if real.modes is None else real.modes[others]
         self._modes = torch.zeros(0) if modes is None else _counts(modes, real.mode_count)
-        self.of_real = self._signals(FeatureSet.of(rows[others]), modes, apart)
+        self.of_real = self._signals(held_out, modes, apart)
 
     def __call__(self, generated: FeatureSet) -> dict[str, float]:
         """The signals of generated pictures; empty where they are too few or not finite."""
