@@ -95,19 +95,26 @@ def list_sweeps(storage: Path, *, as_json: bool) -> None:
     if not rows:
         console.print(f"no sweeps in {storage}: start one with `gansweep run FILE`")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("sweep", "state", "trials", "epochs", "best", "arm"):
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        best = "" if row["best"] is None else f"{row['objective']} {row['best']:.4g}"
-        table.add_row(
+    lines = [
+        (
             row["name"],
             row["state"],
             f"{row['ended']}/{row['trials']}",
             f"{row['epochs_done']}/{row['epochs_planned']}",
-            best,
+            "" if row["best"] is None else f"{row['objective']} {row['best']:.4g}",
             row["arm"] or "",
         )
+        for row in rows
+    ]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    *headings, last = ("sweep", "state", "trials", "epochs", "best", "arm")
+    for number, heading in enumerate(headings):
+        # As wide as it must be: what is missing on a narrow screen, the arm's name gives up.
+        longest = max(len(heading), *(len(line[number]) for line in lines))
+        table.add_column(heading, no_wrap=True, min_width=longest)
+    table.add_column(last, no_wrap=True)
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
 
 

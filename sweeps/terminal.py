@@ -164,9 +164,9 @@ def leaderboard(results: Results) -> Table:
     table.add_column("", justify="right")
     table.add_column("arm", no_wrap=True)
     table.add_column(f"best {plan.objective}", justify="right", no_wrap=True)
-    table.add_column("epoch", justify="right", no_wrap=True)
-    table.add_column("trials", no_wrap=True)
-    table.add_column("with", no_wrap=True)
+    table.add_column("epoch", justify="right", no_wrap=True, min_width=5)
+    table.add_column("trials", no_wrap=True, min_width=11)
+    table.add_column("with", overflow="fold")
     for place, (arm, trials) in enumerate(results.leaderboard, start=1):
         best = trials[0]
         tuned = (
