@@ -114,22 +114,36 @@ def trial_values(points: list[Point]) -> list[Value]:
 
 
 def evaluation_values(facts: Mapping[str, Any], features: str) -> list[Value]:
-    """The scores of an evaluation at its checkpoint's epoch: `eval/fid10k`, and its interval as
-    `eval/fid10k_low` and `eval/fid10k_high`. A score that is not finite is left out.
+    """The scores of an evaluation at its checkpoint's epoch: `eval/fid10k`.
+
+    A score that is not finite is left out.
 
     Args:
         facts: As its file has them.
         features: The trial's own feature network; scores by another are `eval/inception/fid10k`,
             since unlike protocols make no curve.
     """
+    return [
+        Value(legal(name), row["value"], row["time_ms"], facts["epoch"])
+        for name, row in _evaluated(facts, features)
+        if row["value"] is not None
+    ]
+
+
+def evaluation_tags(facts: Mapping[str, Any], features: str) -> dict[str, str]:
+    """The intervals of an evaluation, which as numbers would be two more charts for each score."""
+    return {
+        f"gansweep.{legal(name)}": f"{row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+        for name, row in _evaluated(facts, features)
+        if None not in (row["value"], row.get("low"), row.get("high"))
+    }
+
+
+def _evaluated(facts: Mapping[str, Any], features: str) -> Iterator[tuple[str, Any]]:
     other = facts["passport"]["features"]
     prefix = "eval/" if other == features else f"eval/{other}/"
-    return [
-        Value(legal(f"{prefix}{name}{suffix}"), row[key], row["time_ms"], facts["epoch"])
-        for name, row in facts["scores"].items()
-        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
-        if row.get(key) is not None
-    ]
+    for name, row in facts["scores"].items():
+        yield f"{prefix}{name}", row
 
 
 def sweep_params(plan: Plan) -> dict[str, str]:

@@ -182,11 +182,12 @@ class Uploader:
             try:
                 facts = json.loads(path.read_text(encoding="utf-8"))
                 values = description.evaluation_values(facts, features)
+                intervals = description.evaluation_tags(facts, features)
             except (ValueError, KeyError):  # Damaged, or not ours: no reason to send nothing else.
                 continue
             self._store.client.log_artifact(sent.run, str(path), EVALUATIONS)
             names = ", ".join(other.removesuffix(".json") for other in there)
-            self._store.log(sent.run, values=values, tags={EVALUATED: names})
+            self._store.log(sent.run, values=values, tags={EVALUATED: names, **intervals})
         sent.evaluations = there
 
     def _evaluations(self, uid: str) -> dict[str, str]:

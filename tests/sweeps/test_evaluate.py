@@ -23,7 +23,7 @@ from sweeps import tracking
 from sweeps.cli import main
 from sweeps.plan import Plan
 from sweeps.samples import checkpoint_of
-from sweeps.tracking.description import evaluation_values
+from sweeps.tracking.description import evaluation_tags, evaluation_values
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -238,12 +238,14 @@ def test_mlflow_gets_each_score_once_whoever_sends_it(stored: Path) -> None:
     run = runs_of(client)[CLASSIFIER]
     rows = facts["scores"]
     expected = [
-        (f"eval/{name}{suffix}", facts["epoch"], row["time_ms"], repr(row[key]))
+        (f"eval/{name}", facts["epoch"], row["time_ms"], repr(row["value"]))
         for name, row in rows.items()
-        for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
     ]
-    assert len(expected) == 6
+    assert len(expected) == 2
     assert points_of(client, run) == sorted(journalled(stored, CLASSIFIER) + expected)
+    for score, row in rows.items():
+        told = f"{row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+        assert run.data.tags[f"gansweep.eval/{score}"] == told
     name = Path(facts["file"]).name
     assert run.data.tags["gansweep.evaluated"] == name.removesuffix(".json")
     (artifact,) = client.list_artifacts(run.info.run_id, "evaluations")
@@ -277,10 +279,9 @@ def test_scores_by_another_network_are_another_curve() -> None:
     row = {"value": 1.5, "low": None, "high": 2.0, "time_ms": 7}
     facts = {"epoch": 12, "passport": {"features": "inception"}, "scores": {"fid10k": row}}
     assert [tuple(v) for v in evaluation_values(facts, "inception")] == [
-        ("eval/fid10k", 1.5, 7, 12),
-        ("eval/fid10k_high", 2.0, 7, 12),
+        ("eval/fid10k", 1.5, 7, 12)
     ]
-    assert [v.key for v in evaluation_values(facts, "classifier")] == [
-        "eval/inception/fid10k",
-        "eval/inception/fid10k_high",
-    ]
+    assert [v.key for v in evaluation_values(facts, "classifier")] == ["eval/inception/fid10k"]
+    assert evaluation_tags(facts, "inception") == {}  # There is no interval with one end.
+    row["low"] = 1.0
+    assert evaluation_tags(facts, "classifier") == {"gansweep.eval/inception/fid10k": "1.5 [1, 2]"}
