@@ -55,7 +55,7 @@ def to_others(features: FeatureSet, nearest: int) -> Tensor:
         message = f"the distance to the nearest {nearest} others needs at least {nearest + 1}"
         raise TooFew(f"{message} pictures, got {len(rows)}")
     most = max(nearest, min(_USUAL, len(rows) - 1))
-    found = features.once(("to others", most), lambda: _nearest_others(rows, most))
+    found = features.once(("to others", most), lambda: nearest_others(rows, most)[1])
     return found[:, nearest - 1]
 
 
@@ -71,11 +71,11 @@ def to_nearest(features: FeatureSet, others: FeatureSet, *, among_them: bool = F
     return torch.cat([d.topk(rank, largest=False).values[:, -1] for d in found])
 
 
-def _nearest_others(rows: Tensor, most: int) -> Tensor:
-    """Ascending, [N, most]."""
+def nearest_others(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The nearest others of each row, ascending: which, int64, and how far, float32 [N, most]."""
     found = []
     for part, distances in parts(rows, rows):
         own = torch.arange(part.start, part.stop, device=rows.device)
         distances[own - part.start, own] = torch.inf
-        found.append(distances.topk(most, largest=False).values)
-    return torch.cat(found)
+        found.append(distances.topk(most, largest=False))
+    return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gancore import seeds
-from gancore.metrics.distances import parts, to_others
+from gancore.metrics.distances import nearest_others, parts, to_others
 from gancore.metrics.extrapolation import FrechetExtrapolation
 from gancore.metrics.feature_set import FeatureSet
 from gancore.metrics.frechet import FrechetDistance
@@ -132,7 +132,8 @@ def _(_metric: Memorisation, real: FeatureSet, generated: FeatureSet) -> Scorer:
 @scorer.register
 def _(metric: Recall, real: FeatureSet, generated: FeatureSet) -> Scorer:
     """With the neighbours of generated pictures and the balls around real ones found once."""
-    others, apart = _neighbours(generated, 24 + 12 * metric.nearest)
+    most = min(24 + 12 * metric.nearest, len(generated.rows) - 1)
+    others, apart = nearest_others(generated.rows, most)
     # The radii of a quarter's balls are about these; those of a half are smaller, but in step.
     wide = apart[:, min(4 * metric.nearest, apart.shape[1]) - 1]
     balls, away = _deepest(real, generated, wide)
@@ -147,16 +148,6 @@ def _(metric: Recall, real: FeatureSet, generated: FeatureSet) -> Scorer:
         return (away <= radii[balls]).any(1).double().mean().item()
 
     return score
-
-
-def _neighbours(features: FeatureSet, most: int) -> tuple[Tensor, Tensor]:
-    """The nearest others of each picture, ascending: int64 and float32 [N, most]."""
-    rows, found = features.rows, []
-    for part, distances in parts(rows, rows):
-        own = torch.arange(part.start, part.stop, device=rows.device)
-        distances[own - part.start, own] = torch.inf
-        found.append(distances.topk(min(most, len(rows) - 1), largest=False))
-    return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found])
 
 
 def _deepest(real: FeatureSet, generated: FeatureSet, radii: Tensor) -> tuple[Tensor, Tensor]:
