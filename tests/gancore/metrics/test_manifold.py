@@ -160,9 +160,9 @@ class TestDistances:
 def test_the_balls_of_real_pictures_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep scores many epochs against one set of real pictures."""
     made: list[Tensor] = []
-    find = distances._nearest_others
+    find = distances.nearest_others
     monkeypatch.setattr(
-        distances, "_nearest_others", lambda rows, most: made.append(rows) or find(rows, most)
+        distances, "nearest_others", lambda rows, most: made.append(rows) or find(rows, most)
     )
     real, generated = FeatureSet.of(normal(50, 4, 0)), FeatureSet.of(normal(40, 4, 1))
     for name in SCORES:
