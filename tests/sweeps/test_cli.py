@@ -64,7 +64,10 @@ def test_a_probe_tells_time_and_disk_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(file: Path) -> None:
+def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # The checkout may have `runs` of its own.
     file.write_text(SWEEP.replace("hinge", "hing").replace("epochs: 2", "epochs: -2"))
     for command in ("plan", "run", "try"):
         code, out, err = gansweep(command, file)
@@ -74,7 +77,7 @@ def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(file: Path) -> None:
             f"error: {file}:7: epochs: expected a whole number >= 1, got -2",
             f"error: {file}:9: loss.name: unknown loss 'hing' (did you mean 'hinge'?)",
         ]
-    assert not Path("runs").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_try_trains_one_trial_here_and_says_an_epoch_a_line(file: Path, tmp_path: Path) -> None:
