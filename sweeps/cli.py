@@ -104,6 +104,44 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
     show_plan(load_spec(file), with_probe=probe, as_json=as_json)
 
 
+@main.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--goal",
+    type=click.Choice(["min", "max"]),
+    default="min",
+    show_default=True,
+    help="Of a CSV file; a sweep knows its own.",
+)
+@click.option(
+    "--grace",
+    "graces",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 2, 3),
+    show_default=True,
+    help="Points before the first rung; may be repeated.",
+)
+@click.option(
+    "--eta",
+    "etas",
+    type=click.IntRange(min=2),
+    multiple=True,
+    default=(2, 3, 4),
+    show_default=True,
+    help="Of eta trials one goes on; may be repeated.",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option("--until", type=float, help="Last step that counts; default: where the first ends.")
+@_json
+def simulate(source: Path, **asked: Any) -> None:
+    """Replay schedules on recorded curves (a CSV file, or a sweep's folder): cost and risk."""
+    from sweeps.simulate import show_simulation
+
+    show_simulation(source, **asked)
+
+
 @main.command("try")
 @_FILE
 @click.option("--arm", help="An arm's label; default: the first.")
@@ -138,6 +176,23 @@ def show(name: str, storage: Path, as_json: bool) -> None:
     from sweeps.listing import show_sweep
 
     show_sweep(find(storage, name), as_json=as_json)
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the report; default: the sweep's own, of several `report` here.",
+)
+@_storage
+@_json
+def compare(names: tuple[str, ...], out: Path | None, storage: Path, as_json: bool) -> None:
+    """Say which arm wins and how sure that is, and write the report, over one sweep or more."""
+    from sweeps.compare.present import show_comparison
+    from sweeps.folder import find
+
+    show_comparison([find(storage, name) for name in names], out, as_json=as_json)
 
 
 @main.command()

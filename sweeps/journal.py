@@ -9,6 +9,9 @@ Records by `kind`:
     epoch     a reported point: epoch, values
     end       a trial ended by itself: verdict, reason, evidence
     stop      the driver ended a trial: epoch, reason
+    pause     the driver lets a trial wait at a rung: epoch, reason
+    promote   a trial that waited goes on: epoch, reason
+    join      a trial has been added to the plan: the trial
     sweep     the driver's own state: running, finished, interrupted, failed
 """
 
@@ -30,7 +33,7 @@ from gancore.files import fsync_folder
 Record = dict[str, Any]
 
 DRIVER = "_driver"
-"""The writer of `stop` and `sweep` records; no trial may have this name."""
+"""The writer of the driver's records; no trial may have this name."""
 
 _LINE = re.compile(rb'^(\{.*),"crc":"([0-9a-f]{8})"\}$')
 

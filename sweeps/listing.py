@@ -49,6 +49,11 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
         )
     else:
         console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
+    if plan.confirm:
+        console.print(
+            f"then the best {plan.confirm.top} of each arm on {plan.confirm.seeds} fresh seeds: "
+            f"{plan.confirmations} trials to the end"
+        )
     if measured:
         _print_probe(measured, console)
     console.print()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gancore.catalogue import Catalogue
 from gancore.config import score_key
 from gancore.files import write_json
-from sweeps.space import seed_of
-from sweeps.spec import Resources, Schedule, SweepSpec
+from sweeps import journal
+from sweeps.settings import Budget, Confirm, Resources, Schedule
+from sweeps.space import Search, seed_of
+from sweeps.spec import SweepSpec
 
 FILE = "plan.json"
 UID_LENGTH = 60
@@ -44,6 +47,8 @@ class Trial:
             and the values of the dimensions that both have.
         varied: Value by dotted path, scientific and nuisance.
         config: Its whole `RunConfig`, as nested mappings.
+        phase: Whether it searches, or trains a point that the search found again.
+        repeats: Of a confirmation, the trial whose point it has.
     """
 
     uid: str
@@ -52,6 +57,8 @@ class Trial:
     seed: int
     varied: Mapping[str, Any]
     config: Mapping[str, Any]
+    phase: Literal["explore", "confirm"] = "explore"
+    repeats: str | None = None
 
     @property
     def epochs(self) -> int:
@@ -67,6 +74,7 @@ class Plan:
         objective: The score's key in every report, such as `fid5k`.
         goal: `min` where a lower score is better, else `max`.
         scientific: The paths that tell the arms apart.
+        confirm: What is trained again; its trials join when the search is over.
         stop_on: Verdicts that end a trial.
     """
 
@@ -74,7 +82,10 @@ class Plan:
     objective: str
     goal: str
     scientific: tuple[str, ...]
+    search: Search
     schedule: Schedule
+    confirm: Confirm | None
+    budget: Budget
     resources: Resources
     stop_on: tuple[str, ...]
     plugins: tuple[str, ...]
@@ -106,7 +117,10 @@ class Plan:
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in rows}
         return {
             **plain,
+            "search": asdict(self.search),
             "schedule": asdict(self.schedule),
+            "confirm": asdict(self.confirm) if self.confirm else None,
+            "budget": asdict(self.budget),
             "resources": asdict(self.resources),
             **rows,
         }
@@ -117,20 +131,46 @@ class Plan:
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
-        """The plan of a sweep's folder."""
+        """The plan of a sweep's folder, with the trials that have joined since it was made."""
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return cls(
             name=content["name"],
             objective=content["objective"],
             goal=content["goal"],
             scientific=tuple(content["scientific"]),
+            search=Search(**content.get("search", {})),
             schedule=Schedule(**content["schedule"]),
+            confirm=Confirm(**content["confirm"]) if content.get("confirm") else None,
+            budget=Budget(**content.get("budget", {})),
             resources=Resources(**content["resources"]),
             stop_on=tuple(content["stop_on"]),
             plugins=tuple(content["plugins"]),
             arms=tuple(Arm(**arm) for arm in content["arms"]),
             trials=tuple(Trial(**trial) for trial in content["trials"]),
+        ).joined(
+            Trial(**record["trial"])
+            for record in journal.read(folder, journal.DRIVER)
+            if record["kind"] == "join"
         )
+
+    def joined(self, trials: Iterable[Trial]) -> Plan:
+        """The plan with more trials at its end."""
+        return replace(self, trials=(*self.trials, *trials))
+
+    @cached_property
+    def searched(self) -> dict[str, int]:
+        """How many trials the search gives each arm in the end."""
+        if self.search.method == "tpe":
+            return {arm.label: self.search.trials_each for arm in self.arms}
+        return dict(Counter(t.arm for t in self.trials if t.phase == "explore"))
+
+    @property
+    def confirmations(self) -> int:
+        """How many trials confirm, should every arm have enough that can be."""
+        if self.confirm is None:
+            return 0
+        points = sum(min(self.confirm.top, count) for count in self.searched.values())
+        return points * self.confirm.seeds
 
     @cached_property
     def _by_uid(self) -> dict[str, Trial]:
@@ -147,15 +187,21 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
     """
     metric = (catalogue or spec.catalogue())["metrics"][spec.objective.metric]
     points = list(spec.space.points(spec.search))
+    if spec.search.method == "tpe":  # The others are chosen when something is known.
+        planned = [point for point in points if point.draw < spec.search.warm_up]
+    else:
+        planned = points
     scientific = tuple(dimension.path for dimension in spec.space.scientific)
-    digits = max(3, len(str(len(points) - 1)))
+    arms = tuple(Arm(label_of(arm), arm) for arm in spec.space.arms())
+    again = spec.confirm.top * spec.confirm.seeds * len(arms) if spec.confirm else 0
+    digits = max(3, len(str(len(points) + again - 1)))
     trials = []
-    for number, point in enumerate(points):
+    for number, point in enumerate(planned):
         label = label_of(point.arm)
         seed = seed_of(spec.search.seed, point.draw)
         trials.append(
             Trial(
-                uid=f"{number:0{digits}}-{_slug(label)}"[:UID_LENGTH].rstrip("-."),
+                uid=uid_of(number, label, digits),
                 arm=label,
                 draw=point.draw,
                 seed=seed,
@@ -168,11 +214,14 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
         objective=score_key(metric, spec.objective),
         goal=str(metric.facts.get("goal", "min")),
         scientific=scientific,
+        search=spec.search,
         schedule=spec.schedule,
+        confirm=spec.confirm,
+        budget=spec.budget,
         resources=spec.resources,
         stop_on=spec.stop_on,
         plugins=spec.plugins,
-        arms=tuple(Arm(label_of(arm), arm) for arm in spec.space.arms()),
+        arms=arms,
         trials=tuple(trials),
     )
 
@@ -192,5 +241,7 @@ def label_of(arm: Mapping[str, Any]) -> str:
     return ",".join(words) or "all"
 
 
-def _slug(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
+def uid_of(number: int, label: str, digits: int) -> str:
+    """The name of a plan's n-th trial, such as `012-hinge`."""
+    slug = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
+    return f"{number:0{digits}}-{slug}"[:UID_LENGTH].rstrip("-.")

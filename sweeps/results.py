@@ -13,7 +13,9 @@ from gancore.files import write_atomically
 from sweeps import journal
 from sweeps.plan import Plan, Trial
 
-State = Literal["waiting", "running", "completed", "stopped", "diverged", "failed", "interrupted"]
+State = Literal[
+    "waiting", "running", "paused", "completed", "stopped", "diverged", "failed", "interrupted"
+]
 ENDED: tuple[State, ...] = ("completed", "stopped", "diverged", "failed")
 
 
@@ -100,6 +102,11 @@ class TrialResult:
                 self.reason = record["reason"]
             case "stop":
                 self.state, self.reason = "stopped", record["reason"]
+            # Of one that has gone on since, its own word counts.
+            case "pause" if record["epoch"] >= self.epoch and not self.ended:
+                self.state, self.reason = "paused", record["reason"]
+            case "promote" if self.state == "paused":
+                self.state, self.reason = "waiting", record["reason"]
 
     def _take(self, point: Point) -> None:
         value = point.values.get(self.objective, math.nan)
@@ -138,19 +145,40 @@ class Results:
 
     def refresh(self) -> None:
         """Takes in what has been journalled since the last look; cheap when nothing has."""
-        for writer in (*journal.writers(self.folder), journal.DRIVER):
-            path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
-            records, self._offsets[writer] = journal.read_from(path, self._offsets.get(writer, 0))
-            for record in records:
-                if record["kind"] == "sweep":
-                    self.state = record["state"]
-                    self.began_ms = self.began_ms or record["time_ms"]
-                elif record["trial"] in self.trials:
-                    self.trials[record["trial"]].add(record)
+        # Read first, since a trial must have joined to be known; applied last, since a driver's
+        # word on a trial comes after the trial's own.
+        driver = self._new(journal.DRIVER)
+        for record in driver:
+            if record["kind"] == "join":
+                self._join(Trial(**record["trial"]))
+        for writer in journal.writers(self.folder):
+            if writer in self.trials:
+                for record in self._new(writer):
+                    self.trials[writer].add(record)
+        for record in driver:
+            self._hear(record)
         if self.state != "running":
             for result in self.trials.values():
                 if result.state == "running":
                     result.state = "interrupted"
+
+    def _hear(self, record: journal.Record) -> None:
+        """What the driver says of the sweep, or of a trial."""
+        if record["kind"] == "sweep":
+            self.state = record["state"]
+            self.began_ms = self.began_ms or record["time_ms"]
+        elif record["kind"] != "join" and record["trial"] in self.trials:
+            self.trials[record["trial"]].add(record)
+
+    def _new(self, writer: str) -> list[journal.Record]:
+        path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
+        records, self._offsets[writer] = journal.read_from(path, self._offsets.get(writer, 0))
+        return records
+
+    def _join(self, trial: Trial) -> None:
+        if trial.uid not in self.trials:
+            self.plan = self.plan.joined([trial])
+            self.trials[trial.uid] = TrialResult(trial, self.plan.objective, self.plan.goal)
 
     @property
     def exit_code(self) -> int:
@@ -159,19 +187,26 @@ class Results:
             return 130
         return 4 if any(r.state == "failed" for r in self.trials.values()) else 0
 
-    @property
-    def leaderboard(self) -> list[tuple[str, list[TrialResult]]]:
-        """Arms with their trials, best first; arms by their best trial."""
+    def of_phase(self, phase: str) -> dict[str, list[TrialResult]]:
+        """The trials of one phase by arm, in the plan's order; arms without any are left out."""
         arms: dict[str, list[TrialResult]] = {}
         for result in self.trials.values():
-            arms.setdefault(result.trial.arm, []).append(result)
-        ranked = [(arm, sorted(rs, key=lambda r: r.rank_key)) for arm, rs in arms.items()]
+            if result.trial.phase == phase:
+                arms.setdefault(result.trial.arm, []).append(result)
+        return arms
+
+    @property
+    def leaderboard(self) -> list[tuple[str, list[TrialResult]]]:
+        """Arms with the trials of their search, best first; arms by their best trial."""
+        arms = self.of_phase("explore").items()
+        ranked = [(arm, sorted(rs, key=lambda r: r.rank_key)) for arm, rs in arms]
         return sorted(ranked, key=lambda pair: pair[1][0].rank_key)
 
     @property
     def best(self) -> TrialResult | None:
-        """The best trial of all, or None where nothing has a score."""
-        first = min(self.trials.values(), key=lambda r: r.rank_key)
+        """The best trial of the search, or None where nothing has a score."""
+        searched = (r for r in self.trials.values() if r.trial.phase == "explore")
+        first = min(searched, key=lambda r: r.rank_key)
         return None if first.best is None else first
 
     @property
@@ -180,8 +215,31 @@ class Results:
 
     @property
     def epochs_planned(self) -> int:
-        """What a run without early stopping would train."""
-        return sum(r.trial.epochs for r in self.trials.values())
+        """What a run without early stopping would train, confirmations included."""
+        return sum(r.trial.epochs for r in self.trials.values()) + self.to_join * self.plan.epochs
+
+    @property
+    def to_join(self) -> int:
+        """How many trials are still to be planned: of a search that learns, and confirmations."""
+        search = [r for r in self.trials.values() if r.trial.phase == "explore"]
+        if self.state == "finished" or len(search) < len(self.trials):
+            return 0
+        left = sum(self.plan.searched.values()) - len(search)
+        return left + self.plan.confirmations
+
+    @property
+    def epochs_saved(self) -> int:
+        """Epochs of the search that trials which ended did not train."""
+        search = (r for r in self.trials.values() if r.trial.phase == "explore")
+        return sum(r.trial.epochs - r.epoch for r in search if r.ended)
+
+    @property
+    def confirmed(self) -> dict[str, list[float]]:
+        """The best scores of each arm's confirmations that have ended; NaN where there is none."""
+        return {
+            arm: [math.nan if r.best is None else r.best for r in trials if r.ended]
+            for arm, trials in self.of_phase("confirm").items()
+        }
 
     def write_csv(self) -> Path:
         """Writes `results.csv`, a row a trial, beside the journal."""
@@ -191,6 +249,8 @@ class Results:
                 "trial",
                 "arm",
                 "draw",
+                "phase",
+                "repeats",
                 "seed",
                 *keys,
                 "state",
@@ -209,6 +269,8 @@ class Results:
                     t.uid,
                     t.arm,
                     t.draw,
+                    t.phase,
+                    t.repeats or "",
                     t.seed,
                     *varied,
                     r.state,

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from gancore import schema
 from gancore.catalogue import Catalogue
 from gancore.config import Evaluation, options_of
-from gancore.schema import Count, NonNegative, Positive, Refused, Whole, show, unknown
+from gancore.schema import Refused, show, unknown
 from gancore.verdicts import AILMENTS
 from sweeps import plugins
 from sweeps.check import RunCheck
@@ -21,6 +20,7 @@ from sweeps.compose import Composer
 from sweeps.dimensions import SECTIONS, DimensionReader
 from sweeps.folder import NAME
 from sweeps.paths import WHY_NOT, Paths
+from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import MAX_TRIALS, Range, Search, Space
 from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, read_yaml
 
@@ -28,40 +28,6 @@ ENOUGH = 500
 """Points that are looked at when there are too many to run anyway."""
 
 Section = TypeVar("Section")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Which trials end early: ASHA (Li et al. 2020, arXiv:1810.05934), or none.
-
-    Args:
-        grace: Epochs that every trial is given before it is first judged.
-        eta: Of `eta` trials at a rung, one goes on.
-        within: Whether a trial competes with those of its own arm, or of the whole sweep.
-    """
-
-    name: Literal["asha", "none"] = "asha"
-    grace: Count = 1
-    eta: Annotated[int, schema.Range(low=2)] = 3
-    within: Literal["arm", "sweep"] = "arm"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What one trial is given, and how many run at a time.
-
-    Args:
-        gpu: May be a share of one, such as 0.25.
-        memory_gb: Main memory that is set aside; None sets nothing aside.
-        concurrent: None runs as many as there is room for.
-        retries: How often a trial is started again after its worker died.
-    """
-
-    cpu: Positive = 1
-    gpu: NonNegative = 0
-    memory_gb: Positive | None = None
-    concurrent: Count | None = None
-    retries: Whole = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +40,7 @@ class SweepSpec:
         base: What all runs share: a part of a `RunConfig`, as nested mappings.
         space: The scientific and the nuisance dimensions.
         objective: How every run is scored.
+        confirm: What is trained again on fresh seeds; None confirms nothing.
         stop_on: Verdicts that end a trial; one that has diverged ends in any case.
         plugins: Modules of the user's that register components.
         text: What `of` or `load` read; a sweep's folder keeps it.
@@ -86,6 +53,8 @@ class SweepSpec:
     search: Search
     schedule: Schedule
     objective: Evaluation
+    confirm: Confirm | None
+    budget: Budget
     resources: Resources
     stop_on: tuple[str, ...]
     plugins: tuple[str, ...]
@@ -120,14 +89,17 @@ class SweepSpec:
         return self.composer(varied, seed)
 
 
-def load(path: Path) -> SweepSpec:
+def load(path: Path, plugins: Path | None = None) -> SweepSpec:
     """A sweep file, checked down to each of its trials.
+
+    Args:
+        plugins: Where the user's modules are looked for first; None takes the file's folder.
 
     Raises:
         SpecError: With every problem that the file has, each with its line.
     """
     path = Path(path)
-    return _Reader(read_yaml(path), path.parent, path.stem).spec()
+    return _Reader(read_yaml(path), plugins or path.parent, path.stem).spec()
 
 
 def plugin_files(spec: SweepSpec) -> list[Path]:
@@ -156,12 +128,14 @@ class _Reader:
         catalogue = self.catalogue(modules)
         base, objective = self.base(), self.section("objective", Evaluation)
         search, schedule = self.section("search", Search), self.section("schedule", Schedule)
-        resources = self.section("resources", Resources)
+        confirm = self.section("confirm", Confirm) if "confirm" in self.value else None
+        resources, budget = self.section("resources", Resources), self.section("budget", Budget)
         sections = {name: self.mapping(name) for name in SECTIONS}
         stop_on = self.stop_on()
         composer = Composer.of(base, objective, sections, catalogue)
         space = self.space(composer, sections, search, catalogue)
         self.check_conflicts(composer.fixed(), space, schedule, resources)
+        self.check_budget(budget, resources)
         name = self.name()
         self.problems.refuse()
         return SweepSpec(
@@ -171,6 +145,8 @@ class _Reader:
             search=search,
             schedule=schedule,
             objective=objective,
+            confirm=confirm,
+            budget=budget,
             resources=resources,
             stop_on=stop_on,
             plugins=modules,
@@ -302,8 +278,10 @@ class _Reader:
             if search.method == "grid" and values.points is None:
                 message = "grid search needs to know how many values: add `points: 5`"
                 self.problems.add(where, dimension.path, message)
-            if search.method == "random" and values.points is not None:
-                message = "points is for `search: {method: grid}`; a random search draws"
+            if search.method != "grid" and values.points is not None:
+                message = (
+                    f"points is for `search: {{method: grid}}`; a {search.method} search draws"
+                )
                 self.problems.add((*where[:-1], "points"), dimension.path, message)
 
     def fits(self, space: Space, search: Search) -> bool:
@@ -338,6 +316,10 @@ class _Reader:
                     f"has no use with schedule none{self.at('schedule', 'name')}: leave it out"
                 )
                 self.problems.add(("schedule", key), f"schedule.{key}", message)
+        if schedule.calibrate is not None:
+            for key in self.mapping("schedule").keys() & {"grace", "eta"}:
+                message = f"calibrate{self.at('schedule', 'calibrate')} chooses it: leave one out"
+                self.problems.add(("schedule", key), f"schedule.{key}", message)
         varied = [d for d in (*space.scientific, *space.nuisance) if d.path == "epochs"]
         lengths = varied[0].values.corners if varied else [run["epochs"]]
         most = max((n for n in lengths if isinstance(n, int)), default=schedule.grace)
@@ -348,6 +330,12 @@ class _Reader:
         if resources.gpu > 1 and resources.gpu % 1:
             message = f"more than one GPU must be a whole number of them, got {resources.gpu:g}"
             self.problems.add(("resources", "gpu"), "resources.gpu", message)
+
+    def check_budget(self, budget: Budget, resources: Resources) -> None:
+        """A limit that nothing counts against is none."""
+        if budget.gpu_hours and not resources.gpu:
+            message = "trials use no GPU (resources.gpu is 0): use hours, or give them one"
+            self.problems.add(("budget", "gpu_hours"), "budget.gpu_hours", message)
 
     def at(self, *where: str | int) -> str:
         """` (line 7)` where a value has a line of its own."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from gancore.files import write_atomically
 from sweeps import cluster, folder, journal, tracking
+from sweeps.compare.present import write_sweep_report
+from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
 from sweeps.journal import Journal
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results
-from sweeps.schedule.asha import Asha, Decision
 from sweeps.spec import SweepSpec, load
 from sweeps.version import code_version
 
@@ -89,16 +91,29 @@ def resume(place: Path, options: Options | None = None) -> Results:
         Busy: The sweep is running.
     """
     results = Results.read(place)
-    if all(r.ended for r in results.trials.values()):
+    if results.state == "finished":
         return results
     return _execute(place, options or Options())
 
 
 def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
-    """A checked specification from any of its forms."""
+    """A checked specification from any of its forms, its schedule calibrated where it asks so.
+
+    Raises:
+        UserError: The file is wrong, or its curves cannot be used.
+    """
     if isinstance(source, SweepSpec):
         return source
-    return SweepSpec.of(source) if isinstance(source, Mapping) else load(Path(source))
+    spec = SweepSpec.of(source) if isinstance(source, Mapping) else load(Path(source))
+    schedule = spec.schedule
+    if schedule.calibrate is None:
+        return spec
+    from sweeps.simulate import calibrated
+
+    plan = make_plan(spec)
+    curves = spec.folder / schedule.calibrate
+    grace, eta = calibrated(curves, plan.epochs, plan.goal, variant=schedule.variant)
+    return replace(spec, schedule=replace(schedule, grace=grace, eta=eta))
 
 
 def _execute(place: Path, options: Options) -> Results:
@@ -106,24 +121,19 @@ def _execute(place: Path, options: Options) -> Results:
     plan = Plan.read(place)
     with folder.owned(place), Journal(place, journal.DRIVER) as log:
         results = Results.read(place)
-        rule = Rule(plan, results)
-        todo = [r.trial.uid for r in results.trials.values() if not r.ended]
         log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
         with options.watch(results) if options.watch else nullcontext():
             try:
-                _train(place, plan, todo, rule, log, options)
+                _train(place, plan, log, options)
             finally:
-                results.refresh()
-                results.write_csv()
                 tracking.wait(uploader, DRAIN_SECONDS)
+                results.refresh()
     return results
 
 
-def _train(
-    place: Path, plan: Plan, todo: list[str], rule: Rule, log: Journal, options: Options
-) -> None:
+def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
     """Starts or joins Ray, trains, and journals how it ended, whatever happens."""
     state = "failed"
     try:
@@ -131,42 +141,29 @@ def _train(
             cluster.check_resources(
                 plan.resources.cpu, plan.resources.gpu, local=options.address is None
             )
-            errors = _tune(place, plan, todo, rule, log, options.verbose)
+            errors = _tune(place, plan, log, options.verbose)
         _journal_deaths(Results.read(place), errors, log)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
     except KeyboardInterrupt:
         state = "interrupted"
     finally:
+        _sum_up(place, state)
         log.append("sweep", state=state)
 
 
-class Rule:
-    """The plan's schedule as Tune's scheduler asks for it; rebuilt from what is journalled."""
-
-    def __init__(self, plan: Plan, results: Results) -> None:
-        self._groups = {t.uid: t.arm if plan.schedule.within == "arm" else "" for t in plan.trials}
-        self._asha: Asha | None = None
-        if plan.schedule.name == "asha":
-            self._asha = Asha(
-                grace=plan.schedule.grace,
-                eta=plan.schedule.eta,
-                last=plan.epochs,
-                goal=plan.goal,
-            )
-        points = [(p, uid) for uid, r in results.trials.items() for p in r.points]
-        for point, uid in sorted(points, key=lambda pair: pair[0].time_ms):
-            self.judge(uid, point.epoch, point.values[plan.objective], point.stage)
-
-    def judge(self, uid: str, epoch: int, score: float, stage: int) -> Decision:
-        if self._asha is None:
-            return Decision(stop=False)
-        return self._asha.judge(uid, self._groups[uid], epoch, score, stage)
+def _sum_up(place: Path, state: str) -> None:
+    """Table and report, before MLflow hears of the end and looks for them."""
+    results = Results.read(place)
+    results.state = state
+    results.write_csv()
+    try:
+        write_sweep_report(results)
+    except Exception as error:  # All that was trained is there; the report can be had again.
+        print(f"warning: no report: {error}; later: gansweep compare {place.name}", file=sys.stderr)
 
 
-def _tune(
-    place: Path, plan: Plan, todo: list[str], rule: Rule, log: Journal, verbose: bool
-) -> dict[str, str]:
+def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str]:
     """Hands the trials to Ray Tune; returns what Tune says of those whose workers died.
 
     Raises:
@@ -174,13 +171,13 @@ def _tune(
     """
     from ray import tune
 
-    from sweeps.schedule.tune import Missing, RuleScheduler
+    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Starts
 
     cluster.survive_out_of_memory()
-
-    def on_stop(uid: str, epoch: int, reason: str) -> None:
-        log.append("stop", trial=uid, epoch=epoch, reason=reason)
-
+    dispatcher = Dispatcher(Results.read(place), log)
+    # Who learns, or promotes, is asked late; else an autoscaler may see all that is to come.
+    late = plan.search.method == "tpe" or plan.schedule.variant == "promotion"
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if late else "200"
     missing = Missing()
     resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
     if plan.resources.memory_gb:
@@ -188,18 +185,21 @@ def _tune(
     trainable = tune.with_parameters(train_on_worker, sweep=str(place), plugins=list(plan.plugins))
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
-        param_space={"uid": tune.grid_search(todo)},
         tune_config=tune.TuneConfig(
-            scheduler=RuleScheduler(rule.judge, on_stop),
+            search_alg=Handout(dispatcher),
+            scheduler=RuleScheduler(dispatcher),
+            num_samples=-1,  # As many as are handed out.
             reuse_actors=True,
             max_concurrent_trials=plan.resources.concurrent,
             trial_name_creator=_uid,
-            trial_dirname_creator=_uid,
+            # A trial that was promoted is Tune's a second time.
+            trial_dirname_creator=lambda trial: f"{_uid(trial)}-{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(place),
             stop=missing,
+            callbacks=[Starts(dispatcher)],
             failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
             verbose=1 if verbose else 0,
         ),

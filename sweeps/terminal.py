@@ -22,6 +22,7 @@ from sweeps.results import ENDED, Results, TrialResult
 STYLE = {
     "waiting": "dim",
     "running": "cyan",
+    "paused": "blue",
     "completed": "green",
     "stopped": "yellow",
     "diverged": "red",
@@ -47,7 +48,7 @@ class Follower:
         self._quiet_since = time.monotonic()
         self._began = time.monotonic()
         self._epochs_before = results.epochs_done
-        self._expected_each = forecast(results.plan)["expected_epochs"] / len(results.trials)
+        self._expected_each = forecast(results.plan)["expected_each"]
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Follower:
@@ -102,13 +103,14 @@ class Follower:
         text = Text()
         text.append(results.plan.name, style="bold")
         ended = sum(r.ended for r in results.trials.values())
-        text.append(f"  {ended}/{len(states)} trials  {results.epochs_done} epochs trained")
+        trials = len(states) + results.to_join
+        text.append(f"  {ended}/{trials} trials  {results.epochs_done} epochs trained")
         if best := results.best:
             text.append(f"  best {results.plan.objective} {best.best:.4g} ({best.trial.uid})")
         elapsed = time.monotonic() - self._began
         text.append(f"  {duration(elapsed)}")
         fresh = results.epochs_done - self._epochs_before
-        if ended == len(states):
+        if ended == trials:
             text.append("  sending the rest to MLflow ...")
         elif fresh:
             text.append(f"  about {duration(elapsed / fresh * self._epochs_left())} left")
@@ -118,11 +120,11 @@ class Follower:
 
     def _epochs_left(self) -> float:
         """Epochs still to be trained, early stopping allowed for."""
-        return sum(
-            max(1.0, self._expected_each - r.epoch)
-            for r in self.results.trials.values()
-            if not r.ended
-        )
+        left = self.results.to_join * float(self.results.plan.epochs)
+        for r in self.results.trials.values():
+            expected = self._expected_each if r.trial.phase == "explore" else r.trial.epochs
+            left += 0 if r.ended else max(1.0, expected - r.epoch)
+        return left
 
 
 def trial_table(results: Results, shown: list[TrialResult]) -> Table:
@@ -189,12 +191,13 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     """The leaderboard, what early stopping saved, and where to look further."""
     name = results.folder.name
     done, planned = results.epochs_done, results.epochs_planned
+    saved = results.epochs_saved
     gansweep = _program()
     console.print()
     console.print(leaderboard(results))
     console.print()
+    print_verdict(results, console)
     if results.state == "finished":
-        saved = planned - done
         console.print(
             f"{done} of {planned} epochs trained: early stopping saved {saved} "
             f"({saved / planned:.0%})",
@@ -209,9 +212,34 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
         console.print(f"Interrupted after {done} of {planned} epochs; nothing reported is lost.")
         _command(console, f"{gansweep} resume {name}{storage_option}", "goes on")
     _command(console, f"{gansweep} ui{storage_option}", "curves, sample grids and models in MLflow")
+    report = results.folder / "report" / "index.html"
+    if report.is_file():
+        console.print(
+            Text(f"  {_short(report)}", style="bold").append("  the report", style="not bold dim"),
+            soft_wrap=True,
+        )
     _command(
         console, f"{gansweep} show {name}{storage_option}", "this table again, with every trial"
     )
+
+
+def print_verdict(results: Results, console: Console) -> None:
+    """What the confirmed seeds say, where there are any."""
+    if not any(results.confirmed.values()):
+        return
+    from sweeps.compare.analysis import comparison
+    from sweeps.compare.present import league
+
+    console.print(league([results]))
+    console.print()
+    compared = comparison([results])
+    console.print(Text(compared.sentence if compared else "", style="bold"))
+    console.print()
+
+
+def _short(path: Path) -> str:
+    """A path from here, where it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def following(console: Console) -> Callable[[Results], Follower]:
@@ -246,7 +274,7 @@ def _score(result: TrialResult) -> str:
 
 def _counts(trials: list[TrialResult]) -> Text:
     text = Text()
-    for state in (*ENDED, "running", "waiting", "interrupted"):
+    for state in (*ENDED, "running", "paused", "waiting", "interrupted"):
         if count := sum(r.state == state for r in trials):
             text.append(("\n" if text else "") + f"{count} {state}", style=STYLE[state])
     return text

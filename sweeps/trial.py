@@ -72,7 +72,9 @@ def run_trial(
         try:
             training, passport = _begin(sweep, folder, trial, earlier, device)
             log.append("start", **passport, ray_node=ray_node)
-            yield from _epochs(folder, training, earlier, log, plan.stop_on)
+            # A confirmation is trained whole, whatever ails it.
+            stop_on = plan.stop_on if trial.phase == "explore" else ()
+            yield from _epochs(folder, training, earlier, log, stop_on)
         except Unavailable as error:
             # No other trial could run either: this one does not count as tried.
             yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))

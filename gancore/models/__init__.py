@@ -1,6 +1,17 @@
 """Model families: each a generator and the discriminator that goes with it."""
 
-from gancore.models import cycle, dcgan, maxout, mlp, noisy, progan, r3gan, resnet
+from gancore.models import (
+    cycle,
+    dcgan,
+    infogan,
+    maxout,
+    mlp,
+    noisy,
+    progan,
+    r3gan,
+    resnet,
+    sndcgan,
+)
 from gancore.models.blocks import Discriminator
 from gancore.models.conditional import (
     ClassifyingDiscriminator,
@@ -20,6 +31,7 @@ __all__ = [
     "ProjectionDiscriminator",
     "cycle",
     "dcgan",
+    "infogan",
     "maxout",
     "mlp",
     "models",
@@ -27,4 +39,5 @@ __all__ = [
     "progan",
     "r3gan",
     "resnet",
+    "sndcgan",
 ]

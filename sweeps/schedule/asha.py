@@ -8,20 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-
-@dataclass(frozen=True)
-class Decision:
-    """What becomes of a trial after a report.
-
-    Args:
-        reason: Of a stop, in words, with the numbers that it rests on.
-    """
-
-    stop: bool
-    reason: str = ""
-
-
-GO_ON = Decision(stop=False)
+from sweeps.schedule.decision import GO_ON, Decision
 
 
 @dataclass
@@ -84,7 +71,7 @@ class Asha:
         cutoff = rung.cutoff(self.eta)
         rung.scores[trial] = best
         if cutoff is not None and best > cutoff:
-            return Decision(True, self._explain(rung, best, cutoff))
+            return Decision("stop", self._explain(rung, best, cutoff))
         return GO_ON
 
     def _explain(self, rung: Rung, best: float, cutoff: float) -> str:
@@ -132,7 +119,7 @@ def expected_epochs(
                 stops = (
                     e
                     for e in rule.epochs
-                    if e < length and rule.judge(str(number), "", e, score).stop
+                    if e < length and rule.judge(str(number), "", e, score).action == "stop"
                 )
                 total += next(stops, length)
         totals.append(total)

@@ -81,6 +81,8 @@ def trial_tags(result: TrialResult, state: str) -> dict[str, str]:
     tags = {
         "gansweep.arm": trial.arm,
         "gansweep.draw": trial.draw,
+        "gansweep.phase": trial.phase,
+        "gansweep.repeats": trial.repeats,
         "gansweep.seed": trial.seed,
         "gansweep.state": state,
         "gansweep.verdict": result.verdict,

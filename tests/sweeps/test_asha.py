@@ -36,7 +36,7 @@ def test_it_decides_as_ray_does_on_healthy_curves(
         if epochs[trial] >= last:
             del running[trial]
             continue
-        assert ours.judge(trial, "arm", epochs[trial], score).stop == theirs
+        assert (ours.judge(trial, "arm", epochs[trial], score).action == "stop") == theirs
         if theirs:
             stops += 1
             del running[trial]
@@ -46,7 +46,7 @@ def test_it_decides_as_ray_does_on_healthy_curves(
 def test_a_score_that_is_not_finite_moves_nobodys_cutoff() -> None:
     clean, dirty = (Asha(grace=1, eta=3, last=9) for _ in range(2))
     for number, bad in enumerate([math.nan, math.inf, -math.inf] * 5):
-        assert not dirty.judge(f"bad{number}", "arm", 1, bad).stop
+        assert dirty.judge(f"bad{number}", "arm", 1, bad).action == "go_on"
     for number, score in enumerate([30, 20, 25, 10, 40]):
         decisions = [rule.judge(str(number), "arm", 1, score) for rule in (clean, dirty)]
         assert decisions[0] == decisions[1]
@@ -58,18 +58,18 @@ def test_the_best_score_so_far_counts_and_not_the_last() -> None:
         rule.judge("steady", "arm", epoch, score)
     for epoch, score in [(1, 8), (2, 70), (3, 80)]:
         decision = rule.judge("spiky", "arm", epoch, score)
-    assert not decision.stop
+    assert decision.action == "go_on"
     for epoch, score in [(1, 90), (2, 90), (3, 9.5)]:
         decision = rule.judge("late", "arm", epoch, score)
-    assert decision.stop
+    assert decision.action == "stop"
     assert decision.reason == "asha, rung 3: 9.5 misses 9 (2 came before)"
 
 
 def test_arms_do_not_race_each_other() -> None:
     rule = Asha(grace=1, eta=3, last=9)
-    assert not rule.judge("good", "a", 1, 1.0).stop
-    assert not rule.judge("poor", "b", 1, 100.0).stop
-    assert rule.judge("poor too", "a", 1, 100.0).stop
+    assert rule.judge("good", "a", 1, 1.0).action == "go_on"
+    assert rule.judge("poor", "b", 1, 100.0).action == "go_on"
+    assert rule.judge("poor too", "a", 1, 100.0).action == "stop"
 
 
 def test_nothing_is_decided_at_the_end() -> None:
@@ -97,16 +97,16 @@ def test_only_scores_of_one_stage_are_compared() -> None:
     """A network that grows has small scores at 8 pixels and large ones at 16."""
     rule = Asha(grace=1, eta=3, last=9)
     for number in range(3):
-        assert not rule.judge(f"small {number}", "arm", 3, 1.0, stage=8).stop
-    assert not rule.judge("grown", "arm", 3, 50.0, stage=16).stop
-    assert rule.judge("poor and small", "arm", 3, 50.0, stage=8).stop
-    assert rule.judge("poor and grown", "arm", 3, 80.0, stage=16).stop
+        assert rule.judge(f"small {number}", "arm", 3, 1.0, stage=8).action == "go_on"
+    assert rule.judge("grown", "arm", 3, 50.0, stage=16).action == "go_on"
+    assert rule.judge("poor and small", "arm", 3, 50.0, stage=8).action == "stop"
+    assert rule.judge("poor and grown", "arm", 3, 80.0, stage=16).action == "stop"
 
 
 def test_the_best_of_an_earlier_stage_does_not_count_in_the_next() -> None:
     rule = Asha(grace=3, eta=2, last=9)
     for epoch, stage, score in [(1, 8, 1.0), (2, 16, 40.0), (3, 16, 30.0)]:
-        assert not rule.judge("first", "arm", epoch, score, stage).stop
+        assert rule.judge("first", "arm", epoch, score, stage).action == "go_on"
     for epoch, stage, score in [(1, 8, 0.5), (2, 16, 60.0), (3, 16, 50.0)]:
         decision = rule.judge("second", "arm", epoch, score, stage)
     assert decision.reason == "asha, rung 3: 50 misses 30 (1 came before)"
@@ -115,6 +115,6 @@ def test_the_best_of_an_earlier_stage_does_not_count_in_the_next() -> None:
 def test_a_rung_that_was_passed_in_another_stage_is_not_judged_late() -> None:
     rule = Asha(grace=1, eta=2, last=9)
     for trial, score in [("first", 1.0), ("second", 99.0)]:
-        assert not rule.judge(trial, "arm", 3, score, stage=16).stop  # Rung 2 lies before.
-    assert not rule.judge("first", "arm", 4, 1.0, stage=16).stop
-    assert rule.judge("second", "arm", 4, 99.0, stage=16).stop
+        assert rule.judge(trial, "arm", 3, score, stage=16).action == "go_on"  # Rung 2 lies before.
+    assert rule.judge("first", "arm", 4, 1.0, stage=16).action == "go_on"
+    assert rule.judge("second", "arm", 4, 99.0, stage=16).action == "stop"

@@ -1,10 +1,14 @@
 """Draws, grids, and what exists where."""
 
 import math
+import subprocess
+import sys
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import qmc
 
 from sweeps.space import SCALES, Choice, Dimension, Range, Search, Space, chance, seed_of
 
@@ -72,10 +76,13 @@ LOSS = Dimension("loss.name", Choice(("wasserstein", "hinge", "minimax")))
 RATE = Dimension("generator.lr", Range("log_uniform", 1e-5, 1e-2, 3))
 CLIP = Dimension("loss.clip", Range("uniform", 0.0, 1.0, 2), when={"loss.name": ("wasserstein",)})
 STEPS = Dimension("discriminator.steps", Choice((1, 5)))
+DRAWN = ("random", "sobol", "halton", "tpe")
+QUASI = ("sobol", "halton")
 
 
-def test_arms_have_the_same_draws_of_what_they_share() -> None:
-    points = list(Space((LOSS,), (RATE, CLIP)).points(Search(trials_each=4)))
+@pytest.mark.parametrize("method", DRAWN)
+def test_arms_have_the_same_draws_of_what_they_share(method: str) -> None:
+    points = list(Space((LOSS,), (RATE, CLIP)).points(Search(method=method, trials_each=4)))
     for draw in range(4):
         rates = {p.varied["generator.lr"] for p in points if p.draw == draw}
         assert len(rates) == 1
@@ -88,9 +95,10 @@ def test_the_first_point_of_each_arm_comes_before_the_second_of_any() -> None:
     assert [p.arm["loss.name"] for p in points[:3]] == ["wasserstein", "hinge", "minimax"]
 
 
-def test_more_trials_begin_with_the_same_ones() -> None:
+@pytest.mark.parametrize("method", DRAWN)
+def test_more_trials_begin_with_the_same_ones(method: str) -> None:
     space = Space((LOSS,), (RATE, CLIP))
-    few, many = (list(space.points(Search(trials_each=n))) for n in (3, 5))
+    few, many = (list(space.points(Search(method=method, trials_each=n))) for n in (3, 5))
     assert many[: len(few)] == few
 
 
@@ -101,7 +109,7 @@ def test_a_dimension_more_leaves_the_draws_of_the_others() -> None:
 
 
 def test_a_conditional_dimension_exists_only_where_its_condition_holds() -> None:
-    for method in ("random", "grid"):
+    for method in ("random", "grid", "sobol", "halton", "tpe"):
         for point in Space((LOSS,), (CLIP,)).points(Search(method=method)):
             assert ("loss.clip" in point.varied) == (point.arm["loss.name"] == "wasserstein")
 
@@ -151,3 +159,78 @@ def test_chances_are_even_and_do_not_depend_on_the_process() -> None:
     assert chance(0, 1, "a") != chance(0, 1, "b") != chance(1, 1, "b")
     assert 0 <= seed_of(0, 0) < 2**31
     assert len({seed_of(s, d) for s in range(9) for d in range(9)}) == 81
+
+
+def cube(method: str, count: int, dimensions: int, seed: int = 0) -> list[list[float]]:
+    """Draws on the unit cube."""
+    space = Space((), tuple(Dimension(f"x{i}", Range("uniform", 0, 1)) for i in range(dimensions)))
+    points = space.points(Search(method=method, trials_each=count, seed=seed))
+    return [list(point.varied.values()) for point in points]
+
+
+@pytest.mark.parametrize("count", [5, 12, 32])
+@pytest.mark.parametrize("method", QUASI)
+def test_quasi_random_points_lie_more_evenly_than_random_ones(method: str, count: int) -> None:
+    pairs = [[qmc.discrepancy(cube(m, count, 4, s)) for m in (method, "random")] for s in range(9)]
+    assert sum(even < chancy for even, chancy in pairs) >= 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_power_of_two_of_sobol_points_has_one_in_every_box_of_two_axes(seed: int) -> None:
+    """The first two axes are a (0, 4, 2)-net: every dyadic box of volume 1/16 holds one point."""
+    points = cube("sobol", 16, 2, seed)
+    for across in (1, 2, 4, 8, 16):
+        boxes = {(int(x * across), int(y * 16 / across)) for x, y in points}
+        assert boxes == set(product(range(across), range(16 // across)))
+
+
+@pytest.mark.parametrize(("axis", "parts"), [(0, 8), (1, 9), (2, 25)])
+def test_halton_points_fill_the_parts_of_each_axis_in_turn(axis: int, parts: int) -> None:
+    """Axis by axis in base 2, 3, 5: as many points in a row as parts, and one in each."""
+    points = [point[axis] for point in cube("halton", 4 * parts, 3)]
+    for start in range(0, 4 * parts, parts):
+        block = points[start : start + parts]
+        assert sorted(int(parts * x) for x in block) == list(range(parts))
+
+
+@pytest.mark.parametrize("method", QUASI)
+def test_quasi_random_draws_follow_their_seed_alone(method: str) -> None:
+    assert cube(method, 7, 3, seed=1) == cube(method, 7, 3, seed=1)
+    assert not set(map(tuple, cube(method, 7, 3, seed=1))) & set(map(tuple, cube(method, 7, 3)))
+
+
+@pytest.mark.parametrize("method", DRAWN)
+def test_the_order_in_a_file_and_conditions_leave_the_draws_of_others(method: str) -> None:
+    search = Search(method=method, trials_each=6)
+    always = Dimension(CLIP.path, CLIP.values)
+    one = [p.varied for p in Space((LOSS,), (RATE, CLIP)).points(search)]
+    two = [p.varied for p in Space((LOSS,), (always, RATE)).points(search)]
+    for some, every in zip(one, two, strict=True):
+        assert some == {path: every[path] for path in some}
+
+
+@pytest.mark.parametrize("method", DRAWN)
+def test_a_search_without_nuisance_dimensions_repeats_its_arms(method: str) -> None:
+    points = [p.varied for p in Space((LOSS,), ()).points(Search(method=method, trials_each=2))]
+    assert points == [{"loss.name": loss} for loss in ("wasserstein", "hinge", "minimax")] * 2
+
+
+@pytest.mark.parametrize("method", DRAWN)
+def test_far_too_many_draws_are_not_made_before_they_are_refused(method: str) -> None:
+    search = Search(method=method, trials_each=10**12)
+    space = Space((), (RATE, STEPS))
+    assert space.size(search) == 10**12
+    assert sum(1 for _ in space.points(search)) == 10_001
+
+
+def test_only_a_quasi_random_search_waits_for_scipy() -> None:
+    code = (
+        "import sys\n"
+        "from sweeps.space import *\n"
+        "space = Space((), (Dimension('x', Range('uniform', 0, 1)),))\n"
+        "for method in ('random', 'tpe', 'sobol'):\n"
+        "    list(space.points(Search(method=method)))\n"
+        "    print('scipy' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "False", "True"]

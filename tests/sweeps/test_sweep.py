@@ -66,6 +66,32 @@ class TestThroughRay:
         assert all(r.verdict == "healthy" for r in good)
         assert results.leaderboard[0][1][0].best is not None
 
+    @pytest.mark.parametrize("method", ["sobol", "tpe"])
+    def test_what_waited_is_promoted_and_the_best_confirmed(
+        self, tmp_path: Path, method: str
+    ) -> None:
+        spec = sweep(
+            search={"method": method, "trials_each": 4},
+            schedule={"variant": "promotion", "grace": 1, "eta": 2},
+            confirm={"top": 1, "seeds": 2},
+        )
+        results = run(spec, Options(storage=tmp_path))
+        assert (results.state, results.exit_code) == ("finished", 0)
+        for trials in results.of_phase("explore").values():
+            # Two of four pass rung 1, one of the two passes rung 2.
+            assert sorted(r.epoch for r in trials) == [1, 1, 2, 3]
+            assert sorted(r.state for r in trials) == ["completed", *["stopped"] * 3]
+        again = results.of_phase("confirm")
+        assert {arm: [r.epoch for r in rs] for arm, rs in again.items()} == {
+            "nonsaturating": [3, 3],
+            "hinge": [3, 3],
+        }
+        # Whoever waited went on where it was: no epoch was trained twice.
+        promoted = next(r for rs in results.of_phase("explore").values() for r in rs if r.epoch > 1)
+        assert [p.epoch for p in promoted.points] == [*range(1, promoted.epoch + 1)]
+        assert (results.folder / "report" / "index.html").is_file()
+        assert Results.read(results.folder).confirmed == results.confirmed
+
     def test_a_plugin_beside_the_file_is_usable_on_every_worker(self, tmp_path: Path) -> None:
         (tmp_path / "my_losses.py").write_text(
             "from dataclasses import dataclass\n"

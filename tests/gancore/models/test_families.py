@@ -15,17 +15,21 @@ CASES = [
     ("dcgan", {"width": 4}, 16),
     ("dcgan", {"width": 4}, 32),
     ("dcgan", {"width": 2, "max_width": 8}, 128),
+    ("infogan", {"width": 4, "hidden": 16}, 12),
+    ("sndcgan", {"width": 4}, 24),
     ("resnet", {"width": 4}, 8),
     ("resnet", {"width": 4}, 32),
     ("resnet", {"width": 2, "max_width": 4}, 128),
     ("mlp", {"width": 16}, 8),
     ("mlp", {"width": 16, "depth": 3}, 13),
 ]
-NORMED = ("dcgan", "resnet", "mlp")
+NORMED = ("dcgan", "resnet", "mlp", "infogan", "sndcgan")
 
 SMALL: dict[str, dict[str, object]] = {
     "cycle": {"width": 4, "blocks": 2},
     "dcgan": {"width": 4},
+    "infogan": {"width": 4, "hidden": 16},
+    "sndcgan": {"width": 4},
     "maxout": {"width": 16, "units": 8},
     "mlp": {"width": 16},
     "noisy_cnn": {"width": 4, "generator_width": 4},

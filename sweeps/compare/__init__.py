@@ -1,0 +1,1 @@
+"""What a finished sweep says: statistics, budget curves, the report."""

@@ -1,0 +1,311 @@
+"""What a budget buys: the best score to expect of so many draws, or of so many epochs, of an arm.
+
+"Which arm should I take, if I can afford 20 trials?" is answered by a curve for each arm (Lucic et
+al. 2018, arXiv:1711.10337; Dodge et al. 2019, arXiv:1909.03004). Both kinds rest on the search
+alone: a confirmation trains a point that was chosen, which is no draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeps.results import Results, TrialResult
+
+LEVEL = 0.95
+RESAMPLES = 1000
+ORDERS = 1000
+TICKS = 120
+"""Most places of a curve."""
+
+Floats = NDArray[np.float64]
+Unit = Literal["trials", "epochs"]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A trial of the search that has ended.
+
+    Args:
+        score: Its best, or None where it brought nothing that others can be compared with: it
+            failed, diverged before its first score, or never grew to the last size of picture.
+        passport: How it was scored; scores of unlike passports are never compared.
+        stage: The last stage that any trial of this passport reached: only there are scores.
+    """
+
+    result: TrialResult
+    score: float | None
+    passport: str
+    stage: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best score to expect of an arm against what is spent on it.
+
+    Args:
+        unit: What `xs` counts.
+        learnt: A searcher chose the points by what came before, and this curve, which shuffles
+            them, is not what a longer or a shorter search would have found.
+        draws: How many of the arm's trials have ended; `scoreless` of them brought no score, and
+            `stopped` were ended early by the schedule.
+        low, high: A band of 95 %, None where there is none to be had. In trials (`confidence`) it
+            is the uncertainty of the mean. In epochs (`orders`) it is what the luck of the order
+            does: of 100 searches that try these points in random order, 95 stand inside.
+    """
+
+    arm: str
+    unit: Unit
+    band: Literal["confidence", "orders"]
+    learnt: bool
+    draws: int
+    scoreless: int
+    stopped: int
+    xs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+def draws_of(results: Results) -> dict[str, list[Draw]]:
+    """The trials of the search by arm that began and ended; the others are no draws, or not yet."""
+    found: dict[str, list[Draw]] = {}
+    stages: dict[str, int] = {}
+    arms = results.of_phase("explore")
+    begun = {arm: [r for r in rs if r.ended and r.starts] for arm, rs in arms.items()}
+    for result in (r for rs in begun.values() for r in rs):
+        passport = _passport(result)
+        stages[passport] = max(stages.get(passport, 0), result.best_stage)
+    for arm, rs in begun.items():
+        for r in rs:
+            stage = stages[_passport(r)]
+            score = r.best if r.best_stage == stage else None
+            found.setdefault(arm, []).append(Draw(r, score, _passport(r), stage))
+    return found
+
+
+def comparable(draws: Sequence[Draw]) -> bool:
+    """Whether all of them were scored alike."""
+    return len({draw.passport for draw in draws}) == 1
+
+
+def learnt(results: Results) -> bool:
+    """Whether a searcher chose points by what came before, so that they are no random draws."""
+    search = results.plan.search
+    return search.method != "grid" and search.warm_up < search.trials_each
+
+
+def curves_in_trials(results: Results, seed: int = 0) -> list[Curve]:
+    """The expected best of 1, 2, ... draws of each arm that has a score.
+
+    Arms that were scored by unlike protocols within themselves are left out. A trial that was
+    stopped early counts with the best that it reached. It would have come further, so the first
+    draws are judged too harshly; the last ones hardly, since the best trials are those that were
+    let go on. A draw without a score brings nothing: until another one does, the worst score of
+    all arms scored alike stands, which is too kind, but the same for all of them.
+    """
+    return [
+        _curve(results, arm, draws, _in_trials(np.array(costs), seed), "trials")
+        for arm, draws, costs, _ in _with_costs(results)
+    ]
+
+
+def curves_in_epochs(results: Results, seed: int = 0) -> list[Curve]:
+    """The expected best of each arm against the epochs that its search has cost.
+
+    The arm's trials are put one after the other in random order, and each counts with the epochs
+    that it trained and with its best after each of them. What the schedule saved is seen here: a
+    trial stopped at its first epoch costs one. What it does not show is that the order would have
+    changed who is stopped. One that failed before its first report costs the epoch it had begun.
+    """
+    curves = []
+    for arm, draws, _, worst in _with_costs(results):
+        paths = [_path(draw, _sign(results), worst) for draw in draws]
+        curves.append(_curve(results, arm, draws, _in_epochs(paths, seed), "epochs"))
+    return curves
+
+
+def expected_best(
+    scores: Sequence[float], ks: Sequence[int], goal: str = "min", *, replace: bool = False
+) -> Floats:
+    """The mean best of k of the scores, over all ways of taking k of them.
+
+    Args:
+        scores: At most some 10,000, all finite.
+        replace: False takes k different ones: the mean over all subsets of size k, which is
+            unbiased (Tang et al. 2020, arXiv:2004.13705). True may take one again and again: the
+            estimator of Dodge et al. 2019, arXiv:1909.03004, which makes an arm look worse than it
+            is where k is near the number of scores; for comparison with figures made that way.
+
+    Raises:
+        ValueError: There is no way of taking k of them.
+    """
+    sign = 1.0 if goal == "min" else -1.0
+    ordered = np.sort(sign * np.asarray(scores, dtype=np.float64))
+    places = np.asarray(ks, dtype=np.int64)
+    most = math.inf if replace else ordered.size
+    if not ordered.size or (places < 1).any() or (places > most).any():
+        raise ValueError(f"cannot take {list(ks)} of {ordered.size} scores")
+    weights = _weights_again(ordered.size, places) if replace else _weights(ordered.size, places)
+    return sign * (weights @ ordered)
+
+
+def _weights(n: int, ks: NDArray[np.int64]) -> Floats:
+    """P(the i-th best of n is the best of k different ones) = C(n - i, k - 1) / C(n, k).
+
+    Row by k, column by i. Each is its left neighbour times (n - k - i + 1) / (n - i), a number
+    between 0 and 1: nothing overflows, nothing cancels.
+    """
+    k = ks[:, None]
+    i = np.arange(1, n)[None, :]
+    ratios = np.maximum(n - k - i + 1, 0) / (n - i)
+    weights = np.cumprod(np.concatenate([k / n, ratios], axis=1), axis=1)
+    weights[weights < 1e-200] = 0  # Denormal numbers are a hundred times slower to add up.
+    return weights
+
+
+def _weights_again(n: int, ks: NDArray[np.int64]) -> Floats:
+    """The same where one may be taken again: ((n - i + 1) / n)^k - ((n - i) / n)^k."""
+    left = (np.arange(n, -1, -1) / n)[None, :] ** ks[:, None]
+    return left[:, :-1] - left[:, 1:]
+
+
+Band = tuple[list[int], Floats, Floats, Floats]
+"""Places, mean, and the two ends of the band as far as they go; lower is better."""
+
+
+def _in_trials(costs: Floats, seed: int) -> Band:
+    """The mean at every place, and a bootstrap band as far as one holds: a quarter of the draws.
+
+    Percentiles of resampled curves, moved onto the unbiased mean (a resample has ties, so its mean
+    is not), and taken a little further out, as Student's t is from the normal curve (Hesterberg
+    2015, arXiv:1411.5279, calls this expanded). Of simulated searches of 8 to 64 draws, 90 to 97 in
+    100 bands held the truth for k from 2 to a quarter of the draws, where scores have a least one
+    (uniform, beta, log-normal; of normal ones 85 at the quarter), and 84 to 96 for k = 1, the mean
+    of what may be skewed. At half of the draws it was 82 to 89, at all of them 63 to 77: no
+    bootstrap knows what lies beyond the best score seen. So there is no band.
+    """
+    n = costs.size
+    xs = _ticks(n)
+    ordered = np.sort(costs)
+    mean = _weights(n, np.array(xs)) @ ordered
+    trusted = [x for x in xs if x <= n // 4]
+    if not trusted:
+        return xs, mean, np.empty(0), np.empty(0)
+    weights = _weights(n, np.array(trusted)).T
+    rng = np.random.default_rng(seed)
+    # In small parts: all resamples of 10,000 draws at once would take gigabytes.
+    parts = [np.sort(rng.choice(costs, (20, n)), axis=1) @ weights for _ in range(RESAMPLES // 20)]
+    curves = np.concatenate(parts)
+    curves += mean[: len(trusted)] - curves.mean(axis=0)
+    tail = _tail(n)
+    low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
+    return xs, mean, low, high
+
+
+def _tail(n: int) -> float:
+    """Which percentile of the bootstrap stands for 2.5 % when there are n draws."""
+    from scipy.stats import t
+
+    student = t.ppf((1 + LEVEL) / 2, n - 1)
+    return NormalDist().cdf(-math.sqrt(n / (n - 1)) * student)
+
+
+def _in_epochs(paths: Sequence[Floats], seed: int) -> Band:
+    """Mean and middle 95 % over the orders of trials, each of them the path of its best."""
+    lengths = np.array([path.size for path in paths])
+    starts = np.cumsum(lengths) - lengths
+    flat = np.concatenate(paths)
+    steps = np.arange(flat.size)
+    xs = _ticks(flat.size)
+    places = np.array(xs) - 1
+    rows = []
+    for order in _orders(len(paths), seed):
+        own = lengths[order]
+        before = np.cumsum(own) - own
+        walk = flat[np.repeat(starts[order] - before, own) + steps]
+        rows.append(np.minimum.accumulate(walk)[places])
+    curves = np.array(rows)
+    low, high = np.quantile(curves, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return xs, curves.mean(axis=0), low, high
+
+
+def _orders(n: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """All orders of n where they are few, else many random ones."""
+    if math.factorial(min(n, 20)) <= ORDERS:
+        yield from (np.array(order) for order in permutations(range(n)))
+    else:
+        rng = np.random.default_rng(seed)
+        yield from (rng.permutation(n) for _ in range(ORDERS))
+
+
+def _path(draw: Draw, sign: float, worst: float) -> Floats:
+    """The best of a trial after each of its epochs; the worst of all before its first score."""
+    path = np.full(max(1, draw.result.epoch), worst)
+    for point in draw.result.points:
+        value = point.values.get(draw.result.objective, math.nan)
+        if point.stage == draw.stage and math.isfinite(value):
+            path[point.epoch - 1] = sign * value
+    return np.minimum.accumulate(path)
+
+
+def _with_costs(results: Results) -> Iterator[tuple[str, list[Draw], list[float], float]]:
+    """Arms that have a score, their draws, what each brings, and what one without a score does.
+
+    Lower is better.
+    """
+    sign, arms = _sign(results), draws_of(results)
+    worst: dict[str, float] = {}
+    for draw in (d for draws in arms.values() for d in draws):
+        if draw.score is not None:
+            worst[draw.passport] = max(sign * draw.score, worst.get(draw.passport, -math.inf))
+    for arm, draws in arms.items():
+        if comparable(draws) and any(d.score is not None for d in draws):
+            nothing = worst[draws[0].passport]
+            costs = [nothing if d.score is None else sign * d.score for d in draws]
+            yield arm, draws, costs, nothing
+
+
+def _passport(result: TrialResult) -> str:
+    return str(result.starts[-1].get("passport_digest", ""))
+
+
+def _sign(results: Results) -> float:
+    return 1.0 if results.plan.goal == "min" else -1.0
+
+
+def _ticks(n: int) -> list[int]:
+    """1 to n, or of so many some that look even on a plain and on a logarithmic axis."""
+    if n <= TICKS:
+        return list(range(1, n + 1))
+    half = TICKS // 2
+    both = np.concatenate([np.linspace(1, n, half), np.geomspace(1, n, half)])
+    return [int(x) for x in np.unique(both.round())]
+
+
+def _curve(results: Results, arm: str, draws: Sequence[Draw], found: Band, unit: Unit) -> Curve:
+    xs, mean, low, high = found
+    sign = _sign(results)
+    if sign < 0:
+        low, high = high, low
+    rest = [None] * (len(xs) - len(low))
+    return Curve(
+        arm=arm,
+        unit=unit,
+        band="confidence" if unit == "trials" else "orders",
+        learnt=learnt(results),
+        draws=len(draws),
+        scoreless=sum(d.score is None for d in draws),
+        stopped=sum(d.result.state == "stopped" for d in draws),
+        xs=tuple(xs),
+        mean=tuple((sign * mean).tolist()),
+        low=(*(sign * low).tolist(), *rest),
+        high=(*(sign * high).tolist(), *rest),
+    )

@@ -1,0 +1,89 @@
+"""`gansweep compare`: what the sweeps answer, in the terminal, as JSON and as a report."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.errors import UserError
+from sweeps.results import Results
+
+FOLDER = "report"
+
+
+def write_sweep_report(results: Results) -> Path | None:
+    """The report of one sweep in its own folder; None where no trial has a score yet."""
+    from sweeps.compare.analysis import analysis
+    from sweeps.report import write_report
+
+    if all(r.best is None for r in results.trials.values()):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy's remarks on few numbers; the report says them.
+        return write_report([results], results.folder / FOLDER, analysis([results]))
+
+
+def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) -> None:
+    """Compares the arms of one sweep or several and writes their report.
+
+    Args:
+        out: Folder of the report; None takes the sweep's own, of several a folder `report` here.
+
+    Raises:
+        UserError: The scores cannot be compared, or there are none.
+    """
+    from sweeps.compare.analysis import analysis, comparison
+    from sweeps.report import write_report
+
+    results = [Results.read(place) for place in places]
+    for one in results:
+        if all(r.best is None for r in one.trials.values()):
+            raise UserError(f"sweep {one.folder.name!r} has no scores to compare yet")
+    told = analysis(results)
+    target = out or (places[0] / FOLDER if len(places) == 1 else Path(FOLDER))
+    page = write_report(results, target, told)
+    if as_json:
+        print(json.dumps({**told, "report": str(page)}, ensure_ascii=False, allow_nan=False))
+        return
+    console = Console(highlight=False)
+    compared = comparison(results)
+    if compared is None:
+        console.print(
+            "nothing was confirmed, so no arm can be said to beat another: add "
+            "`confirm: {top: 1, seeds: 5}` to the sweep file"
+        )
+    else:
+        console.print(Text(compared.sentence))
+        console.print()
+        console.print(league(results))
+    console.print(Text(str(page), style="dim"), soft_wrap=True)
+
+
+def league(results: Sequence[Results]) -> Table:
+    """The arms on their confirmed seeds, best first."""
+    from sweeps.compare.analysis import comparison
+    from sweeps.compare.verdict import estimate
+
+    compared = comparison(results)
+    assert compared is not None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("confirmed arm", no_wrap=True)
+    table.add_column("seeds", justify="right", no_wrap=True)
+    table.add_column(f"{compared.metric}, mean and 95 %", justify="right", no_wrap=True)
+    table.add_column("median", justify="right", no_wrap=True)
+    table.add_column("best", justify="right", no_wrap=True)
+    for arm in compared.arms:
+        table.add_row(
+            arm.label,
+            str(arm.n),
+            estimate(arm.mean) if arm.mean else "none",
+            "" if arm.median is None else f"{arm.median:.4g}",
+            "" if arm.best is None else f"{arm.best:.4g}",
+        )
+    return table

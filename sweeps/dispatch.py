@@ -1,0 +1,189 @@
+"""Which trial runs next and what becomes of it: search, promotions, confirmations, budget."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sweeps.confirm import confirmations
+from sweeps.journal import Journal
+from sweeps.plan import Plan, Trial
+from sweeps.results import Results
+from sweeps.schedule.decision import GO_ON, Decision
+from sweeps.schedule.promotion import Promoted
+from sweeps.schedule.scheduled import Scheduled
+from sweeps.spending import Spending
+
+if TYPE_CHECKING:
+    from sweeps.search.adaptive import Adaptive
+
+
+class Dispatcher:
+    """Hands trials out and judges them; every decision is in the journal before anyone hears it.
+
+    Knows nothing of Ray: whoever has room for a trial asks `next`, says when it `began`, tells
+    `judge` of each report, and says when it `left` its machine. All that it knows it reads from
+    plan and journal, so that a sweep goes on after any interruption as if there had been none.
+
+    Args:
+        results: As the journal tells them now.
+        log: The driver's journal.
+    """
+
+    def __init__(self, results: Results, log: Journal, spending: Spending | None = None) -> None:
+        self._results = results
+        self._log = log
+        self._schedule = Scheduled(results)
+        self._spending = spending or Spending(results.plan, results)
+        self._live: set[str] = set()
+        self._trials: dict[str, Trial] = {}
+        self._queues: dict[str, deque[str]] = {"explore": deque(), "confirm": deque()}
+        todo = [r for r in results.trials.values() if not r.ended and r.state != "paused"]
+        # Those that have begun go first, and keep what they have of their machine's caches.
+        for result in sorted(todo, key=lambda r: r.epoch == 0):
+            self._queues[result.trial.phase].append(result.trial.uid)
+        for result in results.trials.values():
+            self._trials[result.trial.uid] = result.trial
+        self._searched = False
+        self._adaptive = _adaptive(results)
+
+    @property
+    def plan(self) -> Plan:
+        return self._results.plan
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to hand out, now or later. True after `next` has said
+        None with no trial alive."""
+        return not self._live and not any(self._queues.values()) and self._searched
+
+    def next(self) -> str | None:
+        """The trial that should run now, or None: there is none, or one must wait for reports."""
+        uid = self._searching() or self._confirming()
+        if uid is not None:
+            self._live.add(uid)
+        return uid
+
+    def began(self, uid: str) -> None:
+        """A trial that was handed out has a machine now."""
+        self._spending.begins(uid)
+
+    def judge(self, uid: str, epoch: int, score: float, stage: int, *, ended: bool) -> Decision:
+        """Takes a report in and says what becomes of its trial.
+
+        Args:
+            ended: The trial ended by itself: its score still counts for others.
+        """
+        self._spending.reported(uid)
+        trial = self._trials[uid]
+        decision = GO_ON
+        if trial.phase == "explore":
+            decision = self._schedule.judge(trial, epoch, score, stage)
+        if ended or epoch == trial.epochs:
+            self._schedule.leave(uid)
+            return GO_ON
+        if why := self._spent(trial):
+            decision = Decision("stop", why)
+        elif decision.action == "pause" and self._first_in_line(trial):
+            self._schedule.leave(uid)
+            return GO_ON
+        if decision.action == "stop":
+            self._schedule.leave(uid)
+        if decision.action != "go_on":
+            self._log.append(decision.action, trial=uid, epoch=epoch, reason=decision.reason)
+        return decision
+
+    def left(self, uid: str) -> None:
+        """A trial has left its machine, for whatever reason."""
+        self._live.discard(uid)
+        self._spending.ends(uid)
+
+    def _searching(self) -> str | None:
+        if why := self._spending.exhausted(self._reserved()):
+            self._give_up("explore", why)
+            return None
+        if self._queues["explore"]:
+            return self._queues["explore"].popleft()
+        if self._adaptive and not self._searched and (uid := self._chosen()):
+            return uid
+        promoted = self._schedule.promotable(self._searchers())
+        return self._promote(promoted) if promoted else None
+
+    def _promote(self, promoted: Promoted) -> str:
+        uid, epoch, reason = promoted
+        self._schedule.leave(uid)
+        self._log.append("promote", trial=uid, epoch=epoch, reason=reason)
+        return uid
+
+    def _chosen(self) -> str | None:
+        """The next trial of a search that learns; it joins before it starts."""
+        assert self._adaptive is not None
+        self._results.refresh()
+        self._adaptive.hear(self._results)
+        trial = self._adaptive.next()
+        if trial is None:
+            return None
+        self._join(trial)
+        return trial.uid
+
+    def _first_in_line(self, trial: Trial) -> bool:
+        """Whether a trial that has come to wait would be the next to go on anyway."""
+        if self._queues["explore"] or (self._adaptive and self._adaptive.left):
+            return False
+        others = [other for other in self._searchers() if other is not trial]
+        promoted = self._schedule.promotable(others)
+        return promoted is not None and promoted[0] == trial.uid
+
+    def _confirming(self) -> str | None:
+        if self._searchers():
+            return None
+        if not self._searched:
+            self._end_search()
+        if why := self._spending.exhausted():
+            self._give_up("confirm", why)
+        return self._queues["confirm"].popleft() if self._queues["confirm"] else None
+
+    def _end_search(self) -> None:
+        """What still waits at a rung has lost; the winners are planned again."""
+        self._searched = True
+        for uid, epoch, reason in self._schedule.waiting():
+            self._log.append("stop", trial=uid, epoch=epoch, reason=reason)
+        self._results.refresh()
+        for trial in confirmations(self._results):
+            if trial.uid in self._trials:
+                continue  # It joined before an interruption.
+            self._join(trial)
+            self._queues["confirm"].append(trial.uid)
+        self._results.refresh()
+
+    def _join(self, trial: Trial) -> None:
+        self._log.append("join", trial=asdict(trial))
+        self._trials[trial.uid] = trial
+
+    def _give_up(self, phase: str, why: str) -> None:
+        """Trials for which the budget does not suffice end before they begin."""
+        queue = self._queues[phase]
+        while queue:
+            self._log.append("stop", trial=queue.popleft(), epoch=0, reason=why)
+
+    def _spent(self, trial: Trial) -> str:
+        return self._spending.exhausted(self._reserved() if trial.phase == "explore" else 0)
+
+    def _reserved(self) -> int:
+        """Epochs that the confirmations will need."""
+        return self.plan.confirmations * self.plan.epochs
+
+    def _searchers(self) -> list[Trial]:
+        """The trials of the search that are under way."""
+        trials = (self._trials[uid] for uid in self._live)
+        return [trial for trial in trials if trial.phase == "explore"]
+
+
+def _adaptive(results: Results) -> Adaptive | None:
+    """The search, where it learns; Optuna and Ray are imported only then."""
+    if results.plan.search.method != "tpe":
+        return None
+    from sweeps.search.adaptive import Adaptive
+
+    return Adaptive(results)

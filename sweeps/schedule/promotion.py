@@ -1,0 +1,132 @@
+"""Asynchronous successive halving by promotion: trials wait until they are among the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sweeps.schedule.asha import rung_epochs
+from sweeps.schedule.decision import GO_ON, Decision
+
+Promoted = tuple[str, int, str]
+"""A trial, the epoch that it waits at, and why it goes on."""
+
+
+@dataclass
+class Rung:
+    """One epoch at which trials wait.
+
+    Args:
+        scores: The best so far of each trial that came here; lower is better.
+    """
+
+    epoch: int
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def best(self, count: int) -> list[str]:
+        """The best trials; of equals, the first to come."""
+        return sorted(self.scores, key=self.scores.__getitem__)[:count]
+
+
+class Promotion:
+    """Asynchronous successive halving, promotion variant (Li et al. 2020, arXiv:1810.05934).
+
+    Every trial waits at each rung and goes on once it is among the best 1/eta of all that came
+    there, so that none goes on for having come early. As long as others are on their way to a
+    rung, the share is rounded down (algorithm 2); when all are there that will ever be, it is
+    rounded up, so that the best of few goes on too, and each group's best is trained whole.
+
+    Unlike algorithm 2, which promotes before it begins new trials, this rule is to be asked when no
+    new trial is left to begin: a sweep has a number of trials, and what is known of all of them is
+    the better ground to choose on. As in `Asha` the best score so far counts, each group (an arm)
+    has rungs of its own, only equal stages are compared, and a score that is not finite enters no
+    rung: its trial goes on to its next report.
+
+    Args:
+        grace: Epoch of the first rung; the k-th is at grace * eta^k.
+        eta: The share that goes on is 1/eta; at least 2.
+        last: Epoch of the trials' end, at which nothing is decided.
+        goal: `min` or `max`.
+    """
+
+    def __init__(self, *, grace: int, eta: int, last: int, goal: str = "min") -> None:
+        self.eta = eta
+        self.epochs = list(rung_epochs(grace, eta, last))
+        self.sign = 1.0 if goal == "min" else -1.0
+        self._rungs: dict[tuple[str, int], list[Rung]] = {}
+        self._best: dict[tuple[str, int], float] = {}
+        self._since: dict[tuple[str, int], int] = {}
+        self._waiting: dict[str, Rung] = {}
+
+    def judge(self, trial: str, group: str, epoch: int, score: float, stage: int = 0) -> Decision:
+        """Takes a trial's report in and decides.
+
+        Args:
+            score: This epoch's, of any size; not finite is ignored.
+            stage: Scores of unlike stages are never compared.
+        """
+        key, own = (trial, stage), (group, stage)
+        since = self._since.setdefault(key, epoch if stage else 0)
+        told = self.sign * score if math.isfinite(score) else math.inf
+        best = self._best[key] = min(self._best.get(key, math.inf), told)
+        rungs = self._rungs.setdefault(own, [Rung(e) for e in self.epochs])
+        rung = next((r for r in reversed(rungs) if since <= r.epoch <= epoch), None)
+        if rung is None or trial in rung.scores or not math.isfinite(best):
+            return GO_ON
+        rung.scores[trial] = best
+        self._waiting[trial] = rung
+        return Decision("pause", self._explain(rung, best, len(rung.scores) // self.eta))
+
+    def promotable(self, busy: Mapping[str, str]) -> Promoted | None:
+        """A waiting trial that may go on: of the highest rung that has one, its best.
+
+        Args:
+            busy: The trials that train now, each with its group.
+        """
+        found: Promoted | None = None
+        for (group, _), rungs in self._rungs.items():
+            coming = False
+            for rung in rungs:
+                own = (uid for uid, other in busy.items() if other == group)
+                coming = coming or any(uid not in rung.scores for uid in own)
+                came = len(rung.scores)
+                allowed = came // self.eta if coming else math.ceil(came / self.eta)
+                waiting = [u for u in rung.best(allowed) if self._waiting.get(u) is rung]
+                if waiting:
+                    coming = True
+                    if found is None or rung.epoch > found[1]:
+                        found = waiting[0], rung.epoch, self._praise(rung, waiting[0], allowed)
+        return found
+
+    def leave(self, trial: str) -> None:
+        """A trial waits no longer: it goes on, or has ended by itself."""
+        self._waiting.pop(trial, None)
+
+    def settle(self, waiting: Container[str]) -> None:
+        """Makes just these trials wait that a journal says wait.
+
+        Two reports that came at one moment may be told again in the other order, which would
+        leave one trial waiting instead of another.
+        """
+        came = {t: rung for rungs in self._rungs.values() for rung in rungs for t in rung.scores}
+        self._waiting = {trial: rung for trial, rung in came.items() if trial in waiting}
+
+    def waiting(self) -> Iterator[Promoted]:
+        """The trials that wait, and why."""
+        for trial, rung in self._waiting.items():
+            allowed = math.ceil(len(rung.scores) / self.eta)
+            yield trial, rung.epoch, self._explain(rung, rung.scores[trial], allowed)
+
+    def _praise(self, rung: Rung, trial: str, allowed: int) -> str:
+        score = self.sign * rung.scores[trial]
+        return (
+            f"asha, rung {rung.epoch}: {score:.4g}, among the best {allowed} of {len(rung.scores)}"
+        )
+
+    def _explain(self, rung: Rung, best: float, allowed: int) -> str:
+        told, came = f"asha, rung {rung.epoch}: {self.sign * best:.4g} waits", len(rung.scores)
+        if not allowed:
+            return f"{told} for {self.eta} to compare, {came} came"
+        last = self.sign * rung.scores[rung.best(allowed)[-1]]
+        return f"{told}, the best {allowed} of {came} end at {last:.4g}"

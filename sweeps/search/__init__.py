@@ -1,0 +1,1 @@
+"""Which points a sweep tries next, where it learns from those that it has tried."""

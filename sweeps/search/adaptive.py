@@ -1,0 +1,55 @@
+"""A search that chooses each trial's point by what came of the trials before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from sweeps.plan import Trial, uid_of
+from sweeps.results import Results
+from sweeps.search.tpe import Tpe, history, told
+from sweeps.space import seed_of
+from sweeps.spec import load
+
+
+class Adaptive:
+    """The trials of a TPE search, one after the other; the arm that has fewest is next.
+
+    Rebuilt from the journal like everything: the same events lead to the same points.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self._plan = results.plan
+        folder: Path = results.folder
+        self._spec = load(folder / "sweep.yaml", plugins=folder / "plugins")
+        arms = {arm.label: arm.values for arm in self._plan.arms}
+        self._tpe = Tpe(self._spec.space, self._plan.search, arms, self._plan.goal)
+        self._tpe.replay(history(results))
+        self._told = {uid for uid, result in results.trials.items() if result.ended}
+        self._counts = Counter({label: 0 for label in arms})
+        self._counts.update(t.arm for t in self._plan.trials if t.phase == "explore")
+
+    @property
+    def left(self) -> bool:
+        """Whether it has another trial to give."""
+        return min(self._counts.values()) < self._plan.search.trials_each
+
+    def next(self) -> Trial | None:
+        """The next trial, or None where every arm has as many as it is to have."""
+        if not self.left:
+            return None
+        arm, draw = min(self._counts.items(), key=lambda pair: pair[1])
+        self._counts[arm] += 1
+        digits = len(self._plan.trials[0].uid.partition("-")[0])
+        uid = uid_of(self._counts.total() - 1, arm, digits)
+        varied = self._tpe.ask(uid, arm)
+        seed = seed_of(self._plan.search.seed, draw)
+        return Trial(uid, arm, draw, seed, varied, self._spec.config(varied, seed))
+
+    def hear(self, results: Results) -> None:
+        """Takes in which trials of the search have ended since."""
+        for uid, result in results.trials.items():
+            if uid not in self._told and result.ended and result.trial.phase == "explore":
+                self._told.add(uid)
+                if event := told(result):
+                    self._tpe.tell(*event)

@@ -1,0 +1,78 @@
+"""The plain sections of a sweep file: when trials end, what is confirmed, what it may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from gancore import schema
+from gancore.schema import Count, NonNegative, Positive, Whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Which trials end early: ASHA (Li et al. 2020, arXiv:1810.05934), or none.
+
+    Args:
+        variant: `stopping` ends a trial that misses the cut of those that came before it;
+            `promotion` lets every trial wait at a rung until it is among the best of all that
+            came, so that nobody goes on for having come early.
+        grace: Epochs that every trial is given before it is first judged.
+        eta: Of `eta` trials at a rung, one goes on.
+        within: Whether a trial competes with those of its own arm, or of the whole sweep.
+        calibrate: Recorded curves (a CSV file, or a sweep's folder), from the sweep file's folder:
+            grace and eta are those that did best on them, see `gansweep simulate`.
+    """
+
+    name: Literal["asha", "none"] = "asha"
+    variant: Literal["stopping", "promotion"] = "stopping"
+    grace: Count = 1
+    eta: Annotated[int, schema.Range(low=2)] = 3
+    within: Literal["arm", "sweep"] = "arm"
+    calibrate: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm:
+    """What is trained again at full length once the search is over, on fresh seeds.
+
+    Args:
+        top: How many points of each arm, the best of its search.
+        seeds: How often each, every time with a seed that the search did not use.
+    """
+
+    top: Count = 1
+    seeds: Count = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a sweep may use at most; kept to within the epoch that each trial is in.
+
+    The search leaves as much as the confirmations will need, at most half.
+
+    Args:
+        hours: From start to end, interruptions not counted.
+        gpu_hours: Hours of all trials, each times its share of GPUs.
+    """
+
+    hours: Positive | None = None
+    gpu_hours: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial is given, and how many run at a time.
+
+    Args:
+        gpu: May be a share of one, such as 0.25.
+        memory_gb: Main memory that is set aside; None sets nothing aside.
+        concurrent: None runs as many as there is room for.
+        retries: How often a trial is started again after its worker died.
+    """
+
+    cpu: Positive = 1
+    gpu: NonNegative = 0
+    memory_gb: Positive | None = None
+    concurrent: Count | None = None
+    retries: Whole = 2

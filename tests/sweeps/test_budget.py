@@ -1,0 +1,241 @@
+"""The expected best against what is spent: closed forms, and brute force over all ways to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations, pairwise, permutations, product
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweeps import SweepSpec, make_plan
+from sweeps.compare import budget
+from sweeps.compare.budget import curves_in_epochs, curves_in_trials, draws_of, expected_best
+from sweeps.results import Results, TrialResult
+
+Told = tuple[str, Sequence[float]]
+"""How a trial ended, and its score at each epoch."""
+
+
+def swept(arms: dict[str, Sequence[Told]], goal: str = "min", **search: Any) -> Results:
+    """A sweep as its journal would tell it: by loss, its trials in order."""
+    sweep = {
+        "name": "told",
+        "base": {"data": "digits", "model": "mlp", "epochs": 9},
+        "scientific": {"loss.name": list(arms)},
+        "nuisance": {"generator.lr": {"log_uniform": [1e-4, 1e-3]}},
+        "search": {"trials_each": max(map(len, arms.values())), **search},
+    }
+    plan = replace(make_plan(SweepSpec.of(sweep)), goal=goal)
+    trials = {t.uid: TrialResult(t, plan.objective, goal) for t in plan.trials}
+    for result in trials.values():
+        told = arms[result.trial.arm]
+        if result.trial.draw < len(told):
+            tell(result, *told[result.trial.draw])
+    return Results(Path("nowhere"), plan, trials, state="finished")
+
+
+def tell(result: TrialResult, state: str, scores: Sequence[float], **start: Any) -> None:
+    result.add({"kind": "start", "passport_digest": "same", **start})
+    for epoch, score in enumerate(scores, 1):
+        values = {result.objective: score}
+        result.add({"kind": "epoch", "epoch": epoch, "time_ms": 0, "values": values})
+    result.add({"kind": "end", "state": state, "verdict": "healthy", "reason": ""})
+
+
+def finals(*scores: float) -> list[Told]:
+    return [("completed", [score]) for score in scores]
+
+
+@pytest.mark.parametrize("goal", ["min", "max"])
+@pytest.mark.parametrize("scores", [[3.0], [5.0, 1.0, 1.0, 9.0, 2.5, 7.0], [2.0] * 4])
+def test_the_expected_best_is_the_mean_over_all_subsets(scores: list[float], goal: str) -> None:
+    best, ks = (min if goal == "min" else max), range(1, len(scores) + 1)
+    brute = [fmean(best(subset) for subset in combinations(scores, k)) for k in ks]
+    assert expected_best(scores, ks, goal) == pytest.approx(brute, rel=1e-13)
+
+
+@pytest.mark.parametrize("goal", ["min", "max"])
+def test_with_replacement_it_is_the_mean_over_all_tuples(goal: str) -> None:
+    scores, best = [5.0, 1.0, 1.0, 9.0], (min if goal == "min" else max)
+    brute = [fmean(best(tuple_) for tuple_ in product(scores, repeat=k)) for k in range(1, 7)]
+    assert expected_best(scores, range(1, 7), goal, replace=True) == pytest.approx(brute, rel=1e-13)
+
+
+def test_it_is_exact_for_ten_thousand_scores() -> None:
+    """The least of k different numbers from 1 to n is (n + 1) / (k + 1) on average."""
+    n = 10_000
+    ks = np.array([1, 2, 3, 10, 99, 1000, 5000, 9998, 9999, 10_000])
+    shuffled = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+    assert expected_best(shuffled, ks.tolist()) == pytest.approx((n + 1) / (ks + 1), rel=1e-11)
+
+
+@pytest.mark.parametrize(("scores", "k"), [([1.0, 2.0], 3), ([1.0], 0), ([], 1)])
+def test_more_than_there_are_cannot_be_taken(scores: list[float], k: int) -> None:
+    with pytest.raises(ValueError, match="cannot take"):
+        expected_best(scores, [k])
+
+
+def test_a_draw_without_a_score_brings_the_worst_of_all() -> None:
+    told = [*finals(4.0, 2.0), ("failed", []), ("diverged", [math.nan])]
+    (hinge, minimax) = curves_in_trials(swept({"hinge": told, "minimax": finals(50.0, 8.0)}))
+    assert (hinge.draws, hinge.scoreless) == (4, 2)
+    assert hinge.mean == pytest.approx(expected_best([4.0, 2.0, 50.0, 50.0], [1, 2, 3, 4]))
+    assert (minimax.xs, minimax.mean) == ((1, 2), (29.0, 8.0))
+
+
+def test_an_arm_without_any_score_has_no_curve() -> None:
+    results = swept({"hinge": finals(1.0), "minimax": [("failed", [])]})
+    assert [curve.arm for curve in curves_in_trials(results)] == ["hinge"]
+    assert [curve.arm for curve in curves_in_epochs(results)] == ["hinge"]
+
+
+@pytest.mark.parametrize("goal", ["min", "max"])
+def test_in_epochs_it_is_the_mean_over_all_orders(goal: str) -> None:
+    """Three trials of unlike length, one of which never had a score, and one scored late."""
+    sign = 1 if goal == "min" else -1
+    own: list[Told] = [
+        ("stopped", [6.0 * sign]),
+        ("completed", [math.nan, 5.0 * sign, 7.0 * sign, 1.0 * sign]),
+        ("failed", []),
+    ]
+    results = swept({"hinge": own, "minimax": finals(9.0 * sign)}, goal)
+    walks = []
+    # What each epoch shows; 9 is the worst of all. The failed trial had begun an epoch.
+    for order in permutations([[6.0], [9.0, 5.0, 7.0, 1.0], [9.0]]):
+        shown = [score for path in order for score in path]
+        walks.append([sign * min(shown[: i + 1]) for i in range(6)])
+    curve = curves_in_epochs(results)[0]
+    assert (curve.xs, curve.stopped, curve.scoreless) == ((1, 2, 3, 4, 5, 6), 1, 1)
+    assert curve.mean == pytest.approx(np.mean(walks, axis=0))
+    assert curve.low == pytest.approx(np.quantile(walks, 0.025, axis=0))
+    assert curve.high == pytest.approx(np.quantile(walks, 0.975, axis=0))
+
+
+def test_many_orders_are_sampled_and_agree_with_the_exact_mean() -> None:
+    """Trials of one epoch each: so many epochs are so many draws, whose mean is known."""
+    scores = np.random.default_rng(1).lognormal(size=12).tolist()
+    results = swept({"hinge": finals(*scores)})
+    (sampled,), (exact,) = curves_in_epochs(results), curves_in_trials(results)
+    assert sampled.xs == exact.xs
+    # The standard error of 1,000 orders is below 0.03 of the spread of one draw.
+    assert sampled.mean == pytest.approx(exact.mean, abs=0.12 * np.std(scores))
+    assert sampled.mean[-1] == pytest.approx(min(scores))
+    assert curves_in_epochs(results, seed=1)[0].mean != sampled.mean
+
+
+def test_only_trials_of_the_search_that_began_and_ended_are_draws() -> None:
+    results = swept({"hinge": finals(3.0, 2.0, 1.0, 5.0)})
+    fresh, confirmed, unbegun, running = results.trials.values()
+    confirmed.trial = replace(confirmed.trial, phase="confirm", repeats=fresh.trial.uid)
+    unbegun.starts.clear()  # Such as one for which the budget did not suffice.
+    running.state = "interrupted"
+    assert [d.result for d in draws_of(results)["hinge"]] == [fresh]
+    assert curves_in_trials(results)[0].mean == (3.0,)
+
+
+def test_scores_of_an_earlier_stage_bring_nothing() -> None:
+    results = swept({"hinge": finals(3.0, 2.0), "minimax": finals(4.0)})
+    grown = results.trials["000-hinge"]
+    values = {grown.objective: 7.0}
+    grown.add({"kind": "epoch", "epoch": 2, "time_ms": 0, "values": values, "stage": 1})
+    assert [d.score for d in draws_of(results)["hinge"]] == [7.0, None]
+    (curve,) = curves_in_epochs(results)
+    assert (curve.xs, set(curve.mean), curve.scoreless) == ((1, 2, 3), {7.0}, 1)
+
+
+def test_the_worst_is_not_taken_from_scores_of_another_passport() -> None:
+    results = swept({"hinge": finals(90.0, 80.0), "minimax": [*finals(3.0), ("failed", [])]})
+    for result in results.of_phase("explore")["minimax"]:
+        result.starts[-1]["passport_digest"] = "other data"
+    assert curves_in_trials(results)[1].mean == (3.0, 3.0)
+    results.trials["001-minimax"].starts[-1]["passport_digest"] = "a third"
+    assert [curve.arm for curve in curves_in_trials(results)] == ["hinge"]
+
+
+def test_the_band_holds_for_a_quarter_of_the_draws_and_is_the_same_again() -> None:
+    scores = np.random.default_rng(2).uniform(size=17).tolist()
+    results = swept({"hinge": finals(*scores)})
+    (curve,) = curves_in_trials(results)
+    assert curve.low[4:] == curve.high[4:] == (None,) * 13
+    for low, mean, high in list(zip(curve.low, curve.mean, curve.high, strict=True))[:4]:
+        assert low is not None
+        assert high is not None
+        assert low < mean < high
+    assert curves_in_trials(results) == [curve]
+    assert curves_in_trials(results, seed=1)[0].low != curve.low
+
+
+def test_the_band_is_moved_by_what_a_resample_is_wrong_on_average() -> None:
+    """One success in 40: ten different ones miss it 3 times in 4, of a resample (39/40)^10 times.
+
+    A third of the resamples have no success, so that the end of the band before the move is 1.
+    """
+    (curve,) = curves_in_trials(swept({"hinge": finals(0.0, *[1.0] * 39)}))
+    assert curve.mean[9] == pytest.approx(0.75)
+    # The standard error of the mean of 1,000 resamples is 0.007; the move is 0.026.
+    assert curve.high[9] == pytest.approx(1 - ((39 / 40) ** 10 - 0.75), abs=0.018)
+
+
+def test_the_band_is_as_wide_as_students() -> None:
+    """For k = 1 it is about the interval of a mean: so many standard errors on each side."""
+    scores = np.random.default_rng(4).normal(size=8)
+    (curve,) = curves_in_trials(swept({"hinge": finals(*scores)}))
+    half = 2.365 * scores.std(ddof=1) / math.sqrt(8)
+    low, high = curve.low[0], curve.high[0]
+    assert low is not None
+    assert high is not None
+    assert high - low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_a_higher_score_may_be_the_better_one() -> None:
+    scores = np.random.default_rng(3).uniform(size=8).tolist()
+    (least,) = curves_in_trials(swept({"hinge": finals(*scores)}))
+    (most,) = curves_in_trials(swept({"hinge": finals(*(-s for s in scores))}, "max"))
+    assert most.mean == pytest.approx([-m for m in least.mean])
+    assert most.low[:2] == pytest.approx([-h for h in least.high[:2] if h is not None])
+    assert most.high[:2] == pytest.approx([-h for h in least.low[:2] if h is not None])
+
+
+@pytest.mark.parametrize(("method", "learnt"), [("random", False), ("tpe", True)])
+def test_a_curve_says_whether_its_points_were_drawn(method: str, learnt: bool) -> None:
+    results = swept({"hinge": finals(2.0)})
+    search = replace(results.plan.search, method=method, trials_each=9)
+    results.plan = replace(results.plan, search=search)
+    assert curves_in_trials(results)[0].learnt is learnt
+
+
+def test_long_curves_are_thinned_and_keep_their_ends() -> None:
+    ticks = budget._ticks(10_000)
+    assert len(ticks) <= budget.TICKS
+    assert ticks[:3] == [1, 2, 3]
+    assert ticks[-1] == 10_000
+    assert max(b - a for a, b in pairwise(ticks)) <= 10_000 / 59 + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uniform", "lognormal", "beta"])
+def test_the_band_covers_the_truth(kind: str) -> None:
+    """1,000 searches of 32 draws; the truth by closed form, or as the mean of 10^5 searches."""
+    rng = np.random.default_rng(0)
+    draw = {
+        "uniform": lambda size: rng.uniform(size=size),
+        "lognormal": lambda size: rng.lognormal(size=size),
+        "beta": lambda size: rng.beta(2, 5, size=size),
+    }[kind]
+    ks = [2, 3, 4, 6, 8]
+    truth = np.array([draw((100_000, k)).min(axis=1).mean() for k in ks])
+    if kind == "uniform":
+        assert truth == pytest.approx([1 / (k + 1) for k in ks], rel=0.01)
+    held = np.zeros(len(ks))
+    for repetition in range(1000):
+        _, _, low, high = budget._in_trials(draw(32), repetition)
+        at = np.array(ks) - 1
+        held += (low[at] <= truth) & (truth <= high[at])
+    assert (held >= 890).all()
+    assert (held <= 980).all()

@@ -1,0 +1,299 @@
+"""Who runs next: the search in its order, then the winners on fresh seeds, within the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps import SweepSpec, journal, make_plan
+from sweeps.dispatch import Dispatcher
+from sweeps.errors import UserError
+from sweeps.journal import Journal
+from sweeps.plan import Plan, Trial
+from sweeps.results import Results
+from sweeps.spending import HOUR, Spending
+
+SWEEP: dict[str, Any] = {
+    "name": "scripted",
+    "base": {"data": "digits", "model": "mlp", "epochs": 4, "latent": 16},
+    "scientific": {"loss.name": ["hinge", "minimax"]},
+    "nuisance": {"generator.lr": {"log_uniform": [1e-5, 1e-4]}},
+    "search": {"trials_each": 3},
+    "objective": {"samples": 500},
+    "schedule": "none",
+    "confirm": {"top": 1, "seeds": 2},
+}
+PHASES = ("explore", "confirm")
+Score = Callable[[Trial, int], float]
+
+
+def by_number(trial: Trial, epoch: int) -> float:
+    """The later a trial is planned the better it is, and every epoch helps."""
+    return 100.0 - int(trial.uid[:3]) - epoch / 10
+
+
+def place_of(tmp_path: Path, **changes: Any) -> Path:
+    place = tmp_path / "scripted"
+    place.mkdir()
+    make_plan(SweepSpec.of({**SWEEP, **changes})).write(place)
+    return place
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def play(
+    place: Path,
+    score: Score = by_number,
+    *,
+    slots: int = 2,
+    epoch_seconds: float = 0.0,
+    until: int = 10_000,
+) -> list[str]:
+    """Runs a sweep with scripted trials, `slots` at a time; gives the order in which they began.
+
+    Args:
+        until: Reports after which the driver dies without a word.
+    """
+    clock = Clock()
+    with Journal(place, journal.DRIVER) as log:
+        log.append("sweep", state="running", pid=1, code_version="0")
+        results = Results.read(place)
+        dispatcher = Dispatcher(results, log, Spending(results.plan, results, clock))
+        live: dict[str, int] = {}
+        began: list[str] = []
+        reports = 0
+        while True:
+            while len(live) < slots and (uid := dispatcher.next()):
+                trial = dispatcher.plan.trial(uid)
+                dispatcher.began(uid)
+                live[uid] = Results.read(place).trials[uid].epoch
+                began.append(uid)
+                write(place, trial, "start", attempt=1)
+            if not live:
+                assert dispatcher.over
+                return began
+            clock.now += epoch_seconds
+            for uid in list(live):
+                live[uid] += 1
+                if not report(place, dispatcher, uid, live[uid], score):
+                    dispatcher.left(uid)
+                    del live[uid]
+                reports += 1
+                if reports == until:
+                    return began
+
+
+def report(place: Path, dispatcher: Dispatcher, uid: str, epoch: int, score: Score) -> bool:
+    """One epoch of a scripted trial; whether it goes on."""
+    trial = dispatcher.plan.trial(uid)
+    value = score(trial, epoch)
+    diverged = not math.isfinite(value)
+    write(place, trial, "epoch", attempt=1, epoch=epoch, values={dispatcher.plan.objective: value})
+    if diverged or epoch == trial.epochs:
+        state = "diverged" if diverged else "completed"
+        write(place, trial, "end", epoch=epoch, state=state, verdict="healthy", reason="told")
+    decision = dispatcher.judge(uid, epoch, value, 0, ended=diverged)
+    return not (diverged or epoch == trial.epochs or decision.action != "go_on")
+
+
+def write(place: Path, trial: Trial, kind: str, **content: Any) -> None:
+    with Journal(place, trial.uid) as log:
+        log.append(kind, trial=trial.uid, **content)
+
+
+def confirming(plan: Plan) -> list[Trial]:
+    return [t for t in plan.trials if t.phase == "confirm"]
+
+
+def test_the_best_point_of_each_arm_is_trained_again_on_fresh_seeds(tmp_path: Path) -> None:
+    place = place_of(tmp_path)
+    began = play(place)
+    plan = Plan.read(place)
+    assert began == [t.uid for t in plan.trials]
+    again = confirming(plan)
+    assert [(t.uid, t.repeats) for t in again] == [
+        ("006-hinge", "004-hinge"),
+        ("007-minimax", "005-minimax"),
+        ("008-hinge", "004-hinge"),
+        ("009-minimax", "005-minimax"),
+    ]
+    # Arms share the fresh seeds, and no seed of the search is among them.
+    seeds = [t.seed for t in again]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
+    assert not {*seeds} & {t.seed for t in plan.trials if t.phase == "explore"}
+    for trial in again:
+        repeated = plan.trial(trial.repeats or "")
+        assert trial.varied == repeated.varied
+        assert trial.config == {**repeated.config, "seed": trial.seed}
+
+
+def test_what_came_of_the_confirmations_is_kept_apart_from_the_search(tmp_path: Path) -> None:
+    place = place_of(tmp_path)
+    play(place)
+    results = Results.read(place)
+    assert results.best is not None
+    assert results.best.trial.uid == "005-minimax"
+    assert all(r.trial.phase == "explore" for _, rs in results.leaderboard for r in rs)
+    assert results.confirmed == {
+        "hinge": [100 - 6 - 0.4, 100 - 8 - 0.4],
+        "minimax": [100 - 7 - 0.4, 100 - 9 - 0.4],
+    }
+
+
+def test_top_of_an_arm_with_fewer_scores_is_what_there_is(tmp_path: Path) -> None:
+    place = place_of(tmp_path, confirm={"top": 2, "seeds": 1})
+
+    def only_two(trial: Trial, epoch: int) -> float:
+        lost = trial.arm == "minimax" and trial.draw < 2
+        return math.nan if lost else by_number(trial, epoch)
+
+    play(place, only_two)
+    assert [t.repeats for t in confirming(Plan.read(place))] == [
+        "004-hinge",
+        "005-minimax",
+        "002-hinge",
+    ]
+
+
+def test_a_confirmation_is_never_stopped_by_the_schedule(tmp_path: Path) -> None:
+    schedule = {"name": "asha", "grace": 1, "eta": 2}
+    place = place_of(tmp_path, schedule=schedule)
+    # The later the worse: all but the first of each arm miss the cut, as all confirmations would.
+    play(place, lambda t, e: 10.0 + int(t.uid[:3]) - e / 10, slots=1)
+    results = Results.read(place)
+    search = [r.epoch for rs in results.of_phase("explore").values() for r in rs]
+    assert sorted(search) == [1, 1, 1, 1, 4, 4]
+    assert all(r.epoch == 4 for rs in results.of_phase("confirm").values() for r in rs)
+    assert results.epochs_saved == 12
+
+
+@pytest.mark.parametrize("until", range(1, 33, 4))
+def test_a_driver_that_dies_at_any_report_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, until: int
+) -> None:
+    schedule = {"name": "asha", "grace": 1, "eta": 2}
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    unbroken = place_of(whole, schedule=schedule)
+    play(unbroken, slots=1)
+    place = place_of(tmp_path, schedule=schedule)
+    play(place, slots=1, until=until)
+    play(place, slots=1)
+    assert fates(place) == fates(unbroken)
+    assert Plan.read(place) == Plan.read(unbroken)
+
+
+def fates(place: Path) -> dict[str, tuple[str, int, str]]:
+    return {u: (r.state, r.epoch, r.reason) for u, r in Results.read(place).trials.items()}
+
+
+def test_the_budget_leaves_room_for_the_confirmations(tmp_path: Path) -> None:
+    # 6 searches and 4 confirmations of 4 epochs, two at a time, an hour an epoch: 20 hours.
+    place = place_of(tmp_path, budget={"hours": 16.5})
+    play(place, epoch_seconds=HOUR)
+    results = Results.read(place)
+    stopped = [r for r in results.trials.values() if r.state == "stopped"]
+    assert {r.reason for r in stopped} == {
+        "budget: 9 of 16.5 hours used, 8 kept for the confirmations"
+    }
+    assert [(r.trial.uid, r.epoch) for r in stopped] == [("004-hinge", 1), ("005-minimax", 1)]
+    assert all(r.state == "completed" for rs in results.of_phase("confirm").values() for r in rs)
+
+
+def test_a_budget_too_small_for_all_is_shared_and_kept(tmp_path: Path) -> None:
+    place = place_of(tmp_path, budget={"hours": 4}, confirm={"top": 1, "seeds": 5})
+    play(place, epoch_seconds=HOUR)
+    results = Results.read(place)
+    epochs = {p: sum(r.epoch for rs in results.of_phase(p).values() for r in rs) for p in PHASES}
+    assert epochs == {"explore": 4, "confirm": 4}
+    assert all(r.ended for r in results.trials.values())
+
+
+def test_gpu_hours_count_every_trial_by_its_share(tmp_path: Path) -> None:
+    place = place_of(
+        tmp_path, budget={"gpu_hours": 3.9}, resources={"gpu": 0.5}, confirm={"seeds": 1}
+    )
+    plan = Plan.read(place)
+    results, clock = Results.read(place), Clock()
+    spending = Spending(plan, results, clock)
+    for uid in ("000-hinge", "001-minimax"):
+        spending.begins(uid)
+    clock.now = 3 * HOUR
+    assert spending.trial_hours == pytest.approx(6)
+    assert spending.exhausted() == ""
+    spending.ends("000-hinge")
+    clock.now = 5 * HOUR
+    assert spending.exhausted() == "budget: 4 of 3.9 GPU-hours used"
+
+
+def test_the_hours_of_earlier_runs_count_and_those_between_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(tmp_path)
+    now = 0.0
+    monkeypatch.setattr("time.time_ns", lambda: int(now * 1e9))
+    first = Plan.read(place).trials[0]
+    for began, epoch in ((0.0, 1), (100 * HOUR, 2)):
+        now = began
+        with Journal(place, journal.DRIVER) as log:
+            log.append("sweep", state="running", pid=1, code_version="0")
+        now = began + HOUR / 2
+        write(place, first, "start", attempt=epoch)
+        now = began + 2 * HOUR
+        write(place, first, "epoch", attempt=epoch, epoch=epoch, values={"fid500": 3.0})
+    results = Results.read(place)
+    spending = Spending(results.plan, results, Clock())
+    assert spending.hours == pytest.approx(4)
+    assert spending.trial_hours == pytest.approx(3)
+
+
+def test_gpu_hours_without_a_gpu_are_refused() -> None:
+    with pytest.raises(UserError, match=r"budget.gpu_hours: trials use no GPU"):
+        SweepSpec.of({**SWEEP, "budget": {"gpu_hours": 3}})
+
+
+PROMOTION = {"name": "asha", "variant": "promotion", "grace": 1, "eta": 3}
+
+
+def worst_first(trial: Trial, epoch: int) -> float:
+    return 100.0 - 10 * trial.draw - epoch / 10
+
+
+def test_promotion_lets_trials_wait_and_the_best_of_each_arm_be_trained_whole(
+    tmp_path: Path,
+) -> None:
+    place = place_of(tmp_path, schedule=PROMOTION, search={"trials_each": 9})
+    play(place, worst_first)
+    results = Results.read(place)
+    for trials in results.of_phase("explore").values():
+        # Three of nine pass rung 1, and of those three one passes rung 3.
+        assert sorted(r.epoch for r in trials) == [1, 1, 1, 1, 1, 1, 3, 3, 4]
+        best = min(trials, key=lambda r: r.rank_key)
+        assert (best.trial.draw, best.epoch, best.state) == (8, 4, "completed")
+        others = [r for r in trials if r is not best]
+        assert {r.state for r in others} == {"stopped"}
+        assert all("waits" in r.reason for r in others)
+    assert len(results.of_phase("confirm")["hinge"]) == 2
+
+
+@pytest.mark.parametrize("until", range(1, 60, 7))
+def test_promotion_goes_on_after_the_driver_died_at_any_report(tmp_path: Path, until: int) -> None:
+    changes: dict[str, Any] = {"schedule": PROMOTION, "search": {"trials_each": 9}}
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    unbroken = place_of(whole, **changes)
+    play(unbroken, worst_first, slots=1)
+    place = place_of(tmp_path, **changes)
+    play(place, worst_first, slots=1, until=until)
+    play(place, worst_first, slots=1)
+    assert fates(place) == fates(unbroken)

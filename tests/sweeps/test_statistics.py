@@ -1,0 +1,476 @@
+"""The statistics between arms: against theory, simulation, SciPy, rliable and published tables."""
+
+import json
+import math
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sweeps.compare.diagram import critical_difference_svg
+from sweeps.compare.intervals import (
+    Arm,
+    Estimate,
+    iqm,
+    iqm_interval,
+    iqm_over_tasks,
+    mean_interval,
+    stratified_draws,
+)
+from sweeps.compare.pairs import (
+    compare_pairs,
+    difference,
+    hedges_g,
+    holm,
+    permutation_floor,
+    permutation_p,
+    probability_of_improvement,
+)
+from sweeps.compare.ranks import (
+    critical_difference,
+    friedman,
+    nemenyi_quantile,
+    not_separable,
+    rank,
+)
+from sweeps.compare.seeds import MOST, plan_seeds, pooled_cov, power_of, seeds_needed
+from sweeps.compare.statistics import Comparison, compare
+from sweeps.compare.verdict import estimate, probability
+
+
+def covers(found: Estimate, truth: float) -> bool:
+    assert found.low is not None
+    assert found.high is not None
+    return found.low <= truth <= found.high
+
+
+def told(scores: dict[str, list[float]], goal: str = "min") -> Comparison:
+    return compare(scores, metric="fid5k", goal=goal, data="mnist5k")
+
+
+# Intervals
+
+
+def test_the_interval_of_the_mean_is_students() -> None:
+    scores = [8.0, 8.5, 9.5, 7.9]
+    theirs = stats.ttest_1samp(scores, 0).confidence_interval()
+    found = mean_interval(scores)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_the_interquartile_mean_drops_a_quarter_at_either_end() -> None:
+    assert iqm([0, 0, 1, 2, 3, 4, 99, 99]) == 2.5
+    assert iqm([1, 2, 99]) == 34
+
+
+def test_the_interquartile_mean_is_rliables() -> None:
+    metrics = pytest.importorskip("rliable.metrics")
+    scores = np.random.default_rng(0).lognormal(size=(5, 7))
+    assert iqm(scores.ravel()) == pytest.approx(metrics.aggregate_iqm(scores))
+
+
+def test_with_three_seeds_the_iqm_has_students_interval() -> None:
+    scores = [8.0, 9.0, 8.2]
+    ours, theirs = iqm_interval(scores), mean_interval(scores)
+    assert ours.high is not None
+    assert theirs.high is not None
+    assert ours.high - ours.value == pytest.approx(theirs.high - theirs.value, rel=0.01)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.2])
+@pytest.mark.parametrize("n", [3, 4, 5, 10])
+def test_the_intervals_cover_the_truth_in_95_of_100_experiments(n: int, sigma: float) -> None:
+    """Normal scores, and lognormal ones with a coefficient of variation of 20 %."""
+    z = np.random.default_rng(n).standard_normal((1000, n))
+    scores, mean, middle = z, 0.0, 0.0
+    if sigma:
+        quarter = stats.norm.ppf(0.75)
+        scores, mean = np.exp(sigma * z), math.exp(sigma**2 / 2)
+        # E[exp(sigma z)] over the middle half of z, in closed form.
+        middle = mean * float(np.diff(stats.norm.cdf([-quarter - sigma, quarter - sigma]))[0]) * 2
+    assert 0.93 <= np.mean([covers(mean_interval(x), mean) for x in scores]) <= 0.97
+    assert 0.93 <= np.mean([covers(iqm_interval(x), middle) for x in scores]) <= 0.97
+
+
+def test_the_interval_over_data_sets_covers_and_the_percentiles_do_not() -> None:
+    rng = np.random.default_rng(1)
+    hits = np.zeros(2)
+    for _ in range(300):
+        tasks = list(rng.standard_normal((5, 3)))
+        low, high = np.quantile(stratified_draws(tasks, 500), [0.025, 0.975])
+        hits += covers(iqm_over_tasks(tasks), 0), low <= 0 <= high
+    assert 0.92 <= hits[0] / 300 <= 0.98
+    assert hits[1] / 300 < 0.9
+
+
+def test_the_bootstrap_draws_seeds_within_each_data_set() -> None:
+    """Of two small and two large numbers, the greater small and the lesser large one count."""
+    draws = stratified_draws([[0.0, 4.0], [100.0, 140.0]], 20_000)
+    values, counts = np.unique(draws, return_counts=True)
+    greater, lesser = {0: 1 / 4, 4: 3 / 4}, {100: 3 / 4, 140: 1 / 4}
+    known = {(a + b) / 2: p * q for a, p in greater.items() for b, q in lesser.items()}
+    assert dict(zip(values, counts / 20_000, strict=True)) == pytest.approx(known, abs=0.015)
+
+
+def test_alike_scores_and_a_single_one_have_no_interval() -> None:
+    for scores in ([8.0], [8.0, 8.0, 8.0], [0.1 + 0.2, 0.3]):
+        for found in (mean_interval(scores), iqm_interval(scores)):
+            assert (found.low, found.high) == (None, None)
+    assert iqm_over_tasks([[1.0, 1.0], [2.0, 2.0]]).low is None
+
+
+def test_a_row_counts_what_is_lost_and_knows_the_goal() -> None:
+    scores = [3.0, math.nan, 1.0, math.inf, 8.0]
+    row = Arm.of("hinge", scores, "min")
+    assert (row.n, row.lost, row.best, row.median) == (3, 2, 1.0, 3.0)
+    assert Arm.of("hinge", scores, "max").best == 8.0
+    assert Arm.of("hinge", [], "min").mean is None
+
+
+# Pairs
+
+
+def test_holms_correction_multiplies_by_what_is_left_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_a_permutation_of_three_against_three_ends_at_a_tenth() -> None:
+    """20 ways to split six, two of them this far apart; five against five have 252."""
+    apart = np.array([1.0, 2.0, 3.0]), np.array([11.0, 12.0, 13.0])
+    assert permutation_p(*apart) == pytest.approx(0.1)
+    assert permutation_floor(3, 3) == pytest.approx(0.1)
+    five = np.arange(5.0), np.arange(5.0) + 10
+    assert permutation_p(*five) == pytest.approx(2 / 252) == permutation_floor(5, 5)
+    alike = np.ones(3)
+    assert permutation_p(alike, alike) == 1
+
+
+def test_welch_decides_with_three_seeds_and_permutations_where_all_are_alike() -> None:
+    (pair,) = compare_pairs({"a": [1.0, 1.1, 1.2], "b": [2.0, 2.1, 2.3]}, "min")
+    assert (pair.test, pair.separable) == ("welch", True)
+    assert pair.p == stats.ttest_ind([1.0, 1.1, 1.2], [2.0, 2.1, 2.3], equal_var=False).pvalue
+    (pair,) = compare_pairs({"a": [8.0] * 3, "b": [7.0] * 3}, "max")
+    assert (pair.test, pair.welch_p, pair.separable) == ("permutation", None, False)
+    assert pair.needed == 4, "2 / (8 choose 4) = 0.029"
+    (pair,) = compare_pairs({"a": [8.0] * 5, "b": [7.0] * 5}, "max")
+    assert pair.separable
+
+
+@pytest.mark.parametrize(("goal", "better"), [("min", "low"), ("max", "high")])
+def test_the_goal_says_which_is_better(goal: str, better: str) -> None:
+    (pair,) = compare_pairs({"low": [1.0, 2.0, 3.0], "high": [7.0, 8.0, 8.5]}, goal)
+    assert pair.better == better
+    assert pair.difference.value > 0
+    assert pair.effect is not None
+    assert pair.effect > 0
+    assert pair.improvement.value == 1
+
+
+def test_the_difference_has_welchs_interval() -> None:
+    x, y = np.array([9.0, 9.5, 10.5]), np.array([8.0, 8.1, 8.3, 8.2])
+    var = x.var(ddof=1) / 3, y.var(ddof=1) / 4
+    freedom = sum(var) ** 2 / (var[0] ** 2 / 2 + var[1] ** 2 / 3)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(var))
+    assert difference(x, y).high == pytest.approx(x.mean() - y.mean() + half)
+
+
+def test_hedges_g_is_unbiased() -> None:
+    """The factor for 4 degrees of freedom is 0.7979; over many experiments g averages to d."""
+    x, y = np.array([1.0, 2.0, 3.0]), np.array([3.0, 4.0, 5.0])
+    assert hedges_g(y, x) == pytest.approx(2 * 0.7979, abs=1e-4)
+    rng = np.random.default_rng(0)
+    found = [hedges_g(rng.normal(1, 1, 3), rng.normal(0, 1, 3)) or 0.0 for _ in range(8000)]
+    assert np.mean(found) == pytest.approx(1, abs=0.05)
+
+
+def test_the_probability_of_improvement_is_rliables() -> None:
+    metrics = pytest.importorskip("rliable.metrics")
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 6, (5, 1)).astype(float), rng.integers(0, 6, (4, 1)).astype(float)
+    # Theirs is of x being greater.
+    theirs = metrics.probability_of_improvement(y, x)
+    assert probability_of_improvement(x.ravel(), y.ravel()).value == pytest.approx(theirs)
+
+
+def test_the_probability_of_improvement_has_an_interval_that_holds() -> None:
+    rng = np.random.default_rng(4)
+    for n in (3, 5, 10):
+        gap = math.sqrt(2) * stats.norm.ppf(0.75)
+        pairs = [(rng.standard_normal(n), gap + rng.standard_normal(n)) for _ in range(300)]
+        hits = [covers(probability_of_improvement(x, y), 0.75) for x, y in pairs]
+        assert 0.93 <= np.mean(hits) <= 0.98
+    separated = probability_of_improvement(np.arange(3.0), np.arange(3.0) + 9)
+    assert (separated.low, separated.high) == (0.5, 1.0), "three seeds do that by chance"
+
+
+@pytest.mark.parametrize(
+    ("arms", "n", "rounds"),
+    [
+        (2, 3, 100),
+        *[pytest.param(a, n, 400, marks=pytest.mark.slow) for a in (2, 4) for n in (3, 5)],
+    ],
+)
+def test_equal_arms_are_rarely_told_apart(arms: int, n: int, rounds: int) -> None:
+    """In at most 5 % of all sweeps; the limit is what those rounds exceed once in a thousand."""
+    rng = np.random.default_rng(arms * n)
+    wrong = 0
+    for _ in range(rounds):
+        scores = {str(a): rng.normal(10, 1, n).tolist() for a in range(arms)}
+        wrong += any(p.separable for p in compare_pairs(scores, "min"))
+    assert wrong <= stats.binom.ppf(0.999, rounds, 0.05)
+
+
+def test_all_pairs_are_corrected_for() -> None:
+    first, second, third = compare_pairs({"a": around(8), "b": around(8.4), "c": around(9)}, "min")
+    assert first.corrected_p == 3 * first.p
+    assert second.corrected_p == 2 * second.p
+    assert third.corrected_p == third.p
+
+
+# Seeds
+
+
+@pytest.mark.parametrize(
+    ("mean", "spread", "normal", "exact"),
+    [(58.8, 1.9, 7, 8), (6.8, 0.5, 34, 35), (20.3, 5.0, 381, 382)],
+)
+def test_seeds_for_a_difference_of_5_percent_at_the_spreads_of_lucic(
+    mean: float, spread: float, normal: int, exact: int
+) -> None:
+    """FIDs of Lucic et al. 2018 (NSGAN on CIFAR-10 and MNIST, WGAN-GP on MNIST)."""
+    effect = 0.05 * mean / spread
+    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert math.ceil(2 * (z / effect) ** 2) == normal
+    assert seeds_needed(effect) == exact
+
+
+def test_the_power_is_that_of_simulated_tests() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (20_000, 5)), rng.normal(1.8, 1, (20_000, 5))
+    share = np.mean(stats.ttest_ind(x, y, axis=1).pvalue <= 0.05)
+    assert power_of(1.8, 5) == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.01, 0.3, 2.0, 30.0, 1e4, math.inf])
+def test_the_planner_gives_the_fewest_seeds_at_any_effect(effect: float) -> None:
+    n = seeds_needed(min(effect, 1e6), alpha=0.001)
+    assert n == MOST or power_of(min(effect, 1e6), n, 0.001) >= 0.8
+    assert n == 2 or power_of(min(effect, 1e6), n - 1, 0.001) < 0.8
+
+
+def test_the_spread_is_pooled_by_degrees_of_freedom_and_relative_to_the_mean() -> None:
+    """Spreads of 10 % from 2 degrees of freedom and 20 % from 4: the root of 0.18 / 6."""
+    arms = [
+        Arm.of("a", [9.0, 10.0, 11.0], "min"),
+        Arm.of("b", (100 + 20 * math.sqrt(2) * np.array([-1, 1, 0, -1, 1])).tolist(), "min"),
+        Arm.of("alike", [5.0, 5.0], "min"),
+    ]
+    assert arms[1].spread is not None
+    assert arms[1].mean is not None
+    relative = arms[1].spread / arms[1].mean.value
+    assert pooled_cov(arms) == pytest.approx(math.sqrt((2 * 0.1**2 + 4 * relative**2) / 6))
+    plan = plan_seeds(arms)
+    assert plan is not None
+    for share, one, all_ in plan.seeds:
+        assert one == seeds_needed(share / plan.cov)
+        assert all_ == seeds_needed(share / plan.cov, alpha=0.05 / 3)
+    assert plan_seeds([Arm.of("a", [1.0], "min")]) is None
+    assert plan_seeds([Arm.of("a", [-1.0, -2.0], "max")]) is None
+
+
+# The sentence
+
+
+def around(mean: float, n: int = 5, spread: float = 0.3) -> list[float]:
+    return (mean + spread * np.linspace(-1, 1, n)).tolist()
+
+
+SENTENCES: list[tuple[dict[str, list[float]], str, str | None]] = [
+    (
+        {"nonsaturating": around(9), "wasserstein_gp": around(8.1)},
+        "wasserstein_gp beats nonsaturating on mnist5k: fid5k 8.1 [7.8, 8.4] against "
+        "9.0 [8.7, 9.3], 5 seeds each, corrected p < 0.001",
+        "wasserstein_gp",
+    ),
+    (
+        {"a": around(8), "b": around(9, 4), "c": around(8.1)},
+        "a beats b on mnist5k: fid5k 8.0 [7.7, 8.3] against 9.0 [8.6, 9.4], 5 and 4 seeds, "
+        "corrected p = 0.0025; not separable from c (8.1 [7.8, 8.4], corrected p = 0.52) with "
+        "5 seeds each; about 120 would be needed",
+        None,
+    ),
+    (
+        {"a": around(8.0), "b": around(8.2)},
+        "no winner on mnist5k: a leads with fid5k 8.0 [7.7, 8.3], not separable from b "
+        "(8.2 [7.9, 8.5], corrected p = 0.22) with 5 seeds each; about 24 would be needed",
+        None,
+    ),
+    (
+        {"a": around(8.0), "b": around(8.0)},
+        "no winner on mnist5k: a leads with fid5k 8.0 [7.7, 8.3], not separable from b "
+        "(8.0 [7.7, 8.3], corrected p = 1) with 5 seeds each; more than 10,000 would be needed: "
+        "as good as equal",
+        None,
+    ),
+    (
+        {"a": [8.0], "b": [9.0]},
+        "no verdict on mnist5k: a leads with fid5k 8, but one seed shows no spread; each arm "
+        "needs at least 3",
+        None,
+    ),
+    (
+        {"a": around(8, 3)},
+        "no verdict on mnist5k: only a has scores (fid5k 8.0 [7.3, 8.7], 3 seeds), and a "
+        "comparison takes two arms",
+        None,
+    ),
+    ({"a": []}, "no verdict on mnist5k: no seed has a fid5k; a has no score", None),
+    ({}, "no verdict on mnist5k: no seed has a fid5k", None),
+    (
+        {"a": around(8), "b": [*around(9), math.nan], "c": [], "d": [7.0]},
+        "a beats b on mnist5k: fid5k 8.0 [7.7, 8.3] against 9.0 [8.7, 9.3], 5 seeds each, "
+        "corrected p < 0.001; c has no score; d (7) has one seed and cannot be tested; "
+        "1 of 6 seeds of b gave no score",
+        None,
+    ),
+    (
+        {"a": [8.0] * 3, "b": [9.0] * 3},
+        "no winner on mnist5k: a leads with fid5k 8 (all seeds alike), not separable from b "
+        "(9 (all seeds alike), corrected p = 0.1) with 3 seeds each; about 4 would be needed",
+        None,
+    ),
+    (
+        {"a": [5.0, 8.0, 11.0], "b": around(8.5, 3, 0.01), "c": around(9.0, 3, 0.01)},
+        "no winner on mnist5k: a leads with fid5k 8 [1, 15], not separable from b "
+        "(8.50 [8.48, 8.52], corrected p = 1) and c (9.00 [8.98, 9.02], corrected p = 1) with "
+        "3 seeds each; about 96 would be needed to tell it from c; b beats c on mnist5k: fid5k "
+        "8.50 [8.48, 8.52] against 9.00 [8.98, 9.02], 3 seeds each, corrected p < 0.001",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("scores", "sentence", "winner"), SENTENCES)
+def test_the_sentence(scores: dict[str, list[float]], sentence: str, winner: str | None) -> None:
+    found = told(scores)
+    assert found.sentence == sentence
+    assert found.winner == winner
+
+
+def test_a_goal_of_max_turns_the_winner_round() -> None:
+    found = told({"a": around(8), "b": around(9)}, "max")
+    assert found.sentence.startswith("b beats a on mnist5k: fid5k 9.0 [8.7, 9.3]")
+    with pytest.raises(ValueError, match="goal"):
+        told({}, "least")
+
+
+def test_many_arms_still_make_a_sentence() -> None:
+    scores = {f"arm{i}": around(8 + 0.5 * max(0, i - 3)) for i in range(8)}
+    sentence = told(scores).sentence
+    assert "arm0 beats arm5, arm6 and arm7" in sentence
+    assert "corrected p at most" in sentence
+    assert "arm3 (8.0 [7.7, 8.3], corrected p = 1) and 1 more with" in sentence
+
+
+def test_digits_follow_the_interval_and_p_never_crosses_the_line() -> None:
+    assert estimate(Estimate(123.456, 100.0, 150.0)) == "123 [100, 150]"
+    assert estimate(Estimate(0.12345, 0.12, 0.126)) == "0.123 [0.120, 0.126]"
+    assert [probability(p) for p in (0.0496, 0.0504, 0.05)] == [
+        "p = 0.0496",
+        "p = 0.0504",
+        "p = 0.0500",
+    ]
+    assert [probability(p) for p in (0.0123, 0.3, 1.0)] == ["p = 0.012", "p = 0.3", "p = 1"]
+
+
+def test_a_comparison_is_plain_json_without_nan() -> None:
+    scores: dict[str, list[float]] = {"a": around(8), "b": [7.0] * 3, "c": [math.nan], "d": []}
+    plain: dict[str, Any] = json.loads(json.dumps(told(scores).as_json(), allow_nan=False))
+    assert [a["label"] for a in plain["arms"]] == ["b", "a", "c", "d"]
+    assert plain["pairs"][0]["separable"] == (plain["pairs"][0]["corrected_p"] <= 0.05)
+    assert plain["plan"]["seeds"]
+
+
+# Several data sets
+
+
+def test_the_quantiles_are_demsars_table_5() -> None:
+    table = [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]
+    assert [nemenyi_quantile(k) for k in range(2, 11)] == pytest.approx(table, abs=1e-3)
+    assert [nemenyi_quantile(k, 0.1) for k in (2, 3)] == pytest.approx([1.645, 2.052], abs=1e-3)
+
+
+def test_differences_and_groups_are_those_of_demsars_example() -> None:
+    """Four variants of C4.5 on 14 data sets (Demsar 2006, 3.2.4): all alike at 0.05; at 0.1 the
+    plain one is worse than the first two, and the third cannot be placed."""
+    ranks = [1.964, 2.000, 2.893, 3.143]
+    five, ten = critical_difference(4, 14), critical_difference(4, 14, 0.1)
+    assert (five, ten) == pytest.approx((1.25, 1.12), abs=0.005)
+    assert not_separable(ranks, five) == [(0, 4)]
+    assert not_separable(ranks, ten) == [(0, 3), (2, 4)]
+
+
+def test_friedmans_and_iman_and_davenports_tests_are_those_of_the_formulas() -> None:
+    """Demsar 2006, equations 3 and 4, from the ranks."""
+    means = np.random.default_rng(2).normal(np.linspace(0, 1.5, 4), size=(7, 4))
+    ranks = stats.rankdata(means, axis=1).mean(axis=0)
+    chi = 12 * 7 / (4 * 5) * (np.sum(ranks**2) - 4 * 25 / 4)
+    f = 6 * chi / (7 * 3 - chi)
+    assert friedman(means) == pytest.approx((stats.chi2.sf(chi, 3), stats.f.sf(f, 3, 18)))
+
+
+def test_groups_are_the_longest_runs_within_the_difference() -> None:
+    assert not_separable([1.0, 1.5, 3.0, 3.2, 6.0], 1.6) == [(0, 2), (1, 3), (2, 4)]
+    assert not_separable([1.0, 1.5, 2.0, 6.0], 1.6) == [(0, 3)]
+    assert not_separable([1.0, 3.0], 1.0) == []
+    assert not_separable([1.0, 2.0, 3.0], math.inf) == [(0, 3)]
+
+
+def test_arms_that_lack_a_data_set_take_no_part_and_ties_share_ranks() -> None:
+    scores = {
+        f"set {i}": {"a": [1.0, 1.1], "b": [3.0, 3.1], "c": [3.1, 3.0], "d": [9.0, 9.2]}
+        for i in range(9)
+    }
+    scores["set 0"]["late"] = [0.1]
+    found = rank(scores, "min")
+    assert found is not None
+    assert found.left_out == ("late",)
+    assert found.ranks == (1.0, 2.5, 2.5, 4.0)
+    assert found.iman_davenport_p < 1e-6
+    assert found.groups == (("a", "b", "c"), ("b", "c", "d"))
+    assert "is separable from d but not from b and c" in found.sentence
+    assert found.relative[0] is not None
+    assert found.relative[0].value == pytest.approx(1.05 / ((1.05 + 3.05 + 3.05 + 9.1) / 4))
+    assert rank({"one": scores["set 1"]}, "min") is None
+    assert rank({k: {"a": [1.0], "b": [2.0]} for k in "xyz"}, "min") is None
+
+
+def test_nothing_is_separable_where_friedman_sees_nothing() -> None:
+    found = rank({k: {"a": [1.0], "b": [1.0], "c": [1.0]} for k in "xy"}, "min")
+    assert found is not None
+    assert found.friedman_p == 1
+    assert found.groups == (("a", "b", "c"),)
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_the_diagram_is_sound_xml_that_shows_ranks_and_groups_and_escapes_labels() -> None:
+    evil = '<script>alert("x")</script>'
+    scores = {f"set {i}": {"a": [1.0], "b&c": [2.0], evil: [3.0], "d": [4.0]} for i in range(9)}
+    found = rank(scores, "min")
+    assert found is not None
+    svg = critical_difference_svg(found)
+    assert "<script" not in svg
+    root = ElementTree.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    texts = ["".join(t.itertext()) for t in root.iter(f"{space}text")]
+    for arm, place in zip(found.arms, found.ranks, strict=True):
+        assert any(arm in t and f"{place:.2f}" in t for t in texts)
+    bars = [e for e in root.iter(f"{space}line") if e.get("stroke-width") == "5"]
+    assert len(bars) == len(found.groups) == 3
+    # The scale of the ranks: from 1 to 2 is a third of the way from 1 to 4.
+    ticks = {t.text: float(t.get("x", "nan")) for t in root.iter(f"{space}text") if t.text}
+    assert (ticks["2"] - ticks["1"]) * 3 == pytest.approx(ticks["4"] - ticks["1"], abs=0.3)
