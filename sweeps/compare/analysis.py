@@ -15,7 +15,6 @@ from sweeps.compare.statistics import METHODS, Comparison, compare
 from sweeps.report.data import Shown, shown_trials
 from sweeps.results import Results
 
-
 NEAR = "% near best"
 """An arm's share of draws within a tenth of its best."""
 
