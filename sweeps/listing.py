@@ -18,9 +18,10 @@ from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
 from sweeps.forecast import forecast
 from sweeps.plan import Plan, make_plan
+from sweeps.receipt import clock, costs, receipt
 from sweeps.results import Results
 from sweeps.spec import SweepSpec
-from sweeps.terminal import duration, leaderboard, trial_table
+from sweeps.terminal import leaderboard, print_verdict, trial_table
 
 if TYPE_CHECKING:
     from sweeps.probe import Probe
@@ -85,7 +86,7 @@ def _print_probe(measured: Probe, console: Console) -> None:
     each = ", ".join(f"{arm} {seconds:.1f} s" for arm, seconds in measured.epoch_seconds.items())
     console.print(f"an epoch on this machine ({measured.device}): {each}")
     console.print(
-        f"about {duration(measured.seconds)} with {measured.at_once} trials at once, "
+        f"about {clock(measured.seconds)} with {measured.at_once} trials at once, "
         f"and {measured.megabytes:.0f} MB in the storage folder"
     )
 
@@ -146,7 +147,8 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
             for r in results.trials.values()
         ]
         ill = [vars(ailment) for ailment in ailments(results)]
-        _print_json({**facts, "trial_results": trials, "ailments": ill})
+        spent = [vars(cost) for cost in costs(results)]
+        _print_json({**facts, "trial_results": trials, "ailments": ill, "costs": spent})
         return
     console = Console(highlight=False)
     console.print(
@@ -159,6 +161,9 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
         console.print(Text(protocol(passport), style="dim"))
     console.print()
     console.print(leaderboard(results))
+    console.print()
+    print_verdict(results, console)
+    console.print(receipt(results))
     console.print()
     ranked = sorted(results.trials.values(), key=lambda r: r.rank_key)
     console.print(trial_table(results, ranked))

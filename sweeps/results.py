@@ -282,13 +282,13 @@ class Results:
                 ]
             )
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_safe(c) for c in row] for row in rows)
+        csv.writer(text, lineterminator="\n").writerows([safe_cell(c) for c in row] for row in rows)
         path = self.folder / "results.csv"
         write_atomically(path, text.getvalue().encode())
         return path
 
 
-def _safe(cell: object) -> object:
+def safe_cell(cell: object) -> object:
     """A text that a spreadsheet would run as a formula, quoted."""
     if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + cell

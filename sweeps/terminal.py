@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.forecast import forecast
+from sweeps.receipt import clock, receipt
 from sweeps.results import ENDED, Results, TrialResult
 
 STYLE = {
@@ -108,12 +109,12 @@ class Follower:
         if best := results.best:
             text.append(f"  best {results.plan.objective} {best.best:.4g} ({best.trial.uid})")
         elapsed = time.monotonic() - self._began
-        text.append(f"  {duration(elapsed)}")
+        text.append(f"  {clock(elapsed)}")
         fresh = results.epochs_done - self._epochs_before
         if ended == trials:
             text.append("  sending the rest to MLflow ...")
         elif fresh:
-            text.append(f"  about {duration(elapsed / fresh * self._epochs_left())} left")
+            text.append(f"  about {clock(elapsed / fresh * self._epochs_left())} left")
         elif "running" not in states and not ended:
             text.append("  starting Ray ...")
         return text
@@ -203,6 +204,9 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
             f"({saved / planned:.0%})",
             highlight=False,
         )
+        console.print()
+        console.print(receipt(results))
+        console.print()
         failed = [r for r in results.trials.values() if r.state == "failed"]
         for r in failed[:3]:
             console.print(f"failed: {r.trial.uid}: {r.reason}", style="red", markup=False)
@@ -278,10 +282,3 @@ def _counts(trials: list[TrialResult]) -> Text:
         if count := sum(r.state == state for r in trials):
             text.append(("\n" if text else "") + f"{count} {state}", style=STYLE[state])
     return text
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as a clock shows them."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

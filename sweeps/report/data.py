@@ -27,6 +27,7 @@ from typing import Any
 
 from sweeps.ailments import ailments
 from sweeps.errors import UserError
+from sweeps.receipt import seconds
 from sweeps.report.protocol import machine_facts, sweep_facts, word
 from sweeps.results import Point, Results, TrialResult
 
@@ -211,7 +212,7 @@ def _arm(label: str, own: Sequence[Shown], digests: Sequence[str]) -> dict[str, 
         "best_trial": ranked.trial.uid,
         "median": _number(median(scores)) if scores else None,
         "epochs": sum(r.epoch for r in results),
-        "hours": _number(sum(map(_seconds, results)) / 3600),
+        "hours": _number(sum(map(seconds, results)) / 3600),
         "stopped": sum(r.state == "stopped" for r in results),
         "ill": sum(_fate(r) not in ("healthy", "converged", "waiting") for r in results),
     }
@@ -278,7 +279,7 @@ def _trial(shown: Shown, arm: int, dimensions: Sequence[Mapping[str, Any]]) -> d
         or next((p.evidence for p in result.points[::-1] if p.evidence), ""),
         "best": _number(result.best),
         "best_epoch": result.best_epoch,
-        "seconds": _number(_seconds(result)),
+        "seconds": _number(seconds(result)),
         "epochs": [p.epoch for p in points],
         "scores": [_number(p.values.get(result.objective)) for p in points],
         "values": [_value(trial.varied, d) for d in dimensions],
@@ -318,12 +319,6 @@ def _fate(result: TrialResult) -> str:
     if result.state in ("failed", "diverged", "waiting"):
         return result.state
     return result.verdict or result.state
-
-
-def _seconds(result: TrialResult) -> float:
-    keys = ("seconds_training", "seconds_evaluation")
-    spent = (p.values.get(key, 0.0) for p in result.points for key in keys)
-    return sum(s for s in spent if math.isfinite(s))
 
 
 def _failures(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gancore.files import write_atomically
+from sweeps.results import safe_cell
 
 ARM_COLUMNS = (
     "rank",
@@ -75,7 +76,7 @@ def as_csv(head: Row, rows: Iterable[Row]) -> str:
     """A table as CSV; a text that a spreadsheet would run as a formula is quoted."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
-        [_safe(c) for c in row] for row in [head, *rows]
+        [safe_cell(c) for c in row] for row in [head, *rows]
     )
     return text.getvalue()
 
@@ -161,12 +162,6 @@ def _rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[lis
 
 def _blank(value: object) -> object:
     return "" if value is None else value
-
-
-def _safe(cell: object) -> object:
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + cell
-    return cell
 
 
 def _write(path: Path, text: str) -> Path:
