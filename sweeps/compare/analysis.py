@@ -10,10 +10,22 @@ from typing import Any
 from sweeps.compare.budget import Curve, curves_in_epochs, curves_in_trials
 from sweeps.compare.importance import importances, robustness
 from sweeps.compare.intervals import CONFIDENCE, Arm
+from sweeps.compare.landscape import axes_of, rows_of, verdict_map
 from sweeps.compare.pairs import Pair
 from sweeps.compare.statistics import METHODS, Comparison, compare
 from sweeps.report.data import Shown, shown_trials
 from sweeps.results import Results
+
+ABOUT = {
+    "budget": (
+        "In trials the band is the uncertainty of the mean, as far as so few draws tell it: up to "
+        "a quarter of them. In epochs it is the luck of the order in which the points are tried."
+    ),
+    "importance": (
+        "How unlike the best draws are to all (PED-ANOVA, Watanabe et al. 2023), one "
+        "hyper-parameter at a time; nothing is said of fewer than 20 draws."
+    ),
+}
 
 NEAR = "% near best"
 """An arm's share of draws within a tenth of its best."""
@@ -45,12 +57,14 @@ def analysis(results: Sequence[Results]) -> dict[str, Any]:
     """
     labels = {(s.sweep, s.result.trial.arm): s.label for s in shown_trials(results)}
     sweeps = list(dict.fromkeys(sweep for sweep, _ in labels))
-    told: dict[str, Any] = {"level": CONFIDENCE, "budget": {}, "importance": []}
+    told: dict[str, Any] = {"level": CONFIDENCE, "budget": {}, "importance": [], "landscape": {}}
     for sweep, one in zip(sweeps, results, strict=True):
         own = {arm: label for (name, arm), label in labels.items() if name == sweep}
         for arm, curves in _budget(one).items():
             told["budget"][own[arm]] = curves
         told["importance"] += _importance(one, own)
+        told["landscape"][sweep] = _landscape(one)
+    told["about"] = ABOUT
     compared = comparison(results)
     near = {
         own[(sweep, r.arm)]: r.share
@@ -127,6 +141,16 @@ def _budget(results: Results) -> dict[str, dict[str, Any]]:
 
 def _curve(curve: Curve) -> dict[str, Any]:
     return {"x": curve.xs, "mean": curve.mean, "low": curve.low, "high": curve.high}
+
+
+def _landscape(results: Results) -> dict[str, Any]:
+    """The search's points for parallel coordinates, and where which verdict lies."""
+    found = verdict_map(results)
+    return {
+        "axes": [asdict(axis) for axis in axes_of(results)],
+        "rows": [asdict(row) for row in rows_of(results)],
+        "verdicts": asdict(found) if found else None,
+    }
 
 
 def _importance(results: Results, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -32,12 +32,15 @@ def write_sweep_report(results: Results) -> Path | None:
 def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) -> None:
     """Compares the arms of one sweep or several and writes their report.
 
+    Sweeps whose data sets all differ are compared by ranks, with a critical-difference diagram.
+
     Args:
         out: Folder of the report; None takes the sweep's own, of several a folder `report` here.
 
     Raises:
         UserError: The scores cannot be compared, or there are none.
     """
+    from sweeps.compare.across import of_unlike_data
     from sweeps.compare.analysis import analysis, comparison
     from sweeps.report import write_report
 
@@ -45,6 +48,9 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
     for one in results:
         if all(r.best is None for r in one.trials.values()):
             raise UserError(f"sweep {one.folder.name!r} has no scores to compare yet")
+    if of_unlike_data(results):
+        _show_ranking(results, out or Path(FOLDER), as_json=as_json)
+        return
     told = analysis(results)
     target = out or (places[0] / FOLDER if len(places) == 1 else Path(FOLDER))
     page = write_report(results, target, told)
@@ -63,6 +69,28 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
         console.print()
         console.print(league(results))
     console.print(Text(str(page), style="dim"), soft_wrap=True)
+
+
+def _show_ranking(results: Sequence[Results], out: Path, *, as_json: bool) -> None:
+    """Of sweeps on unlike data no scores are compared, but the ranks that arms have on each."""
+    from sweeps.compare.across import rank_table, ranking, write_diagram
+    from sweeps.compare.analysis import comparison
+
+    found = ranking(results)
+    diagram = write_diagram(found, out)
+    if as_json:
+        content = {**found.as_json(), "diagram": str(diagram)}
+        print(json.dumps(content, ensure_ascii=False, allow_nan=False))
+        return
+    console = Console(highlight=False)
+    console.print(Text(found.sentence))
+    console.print()
+    console.print(rank_table(found))
+    console.print()
+    for one in results:
+        compared = comparison([one])
+        console.print(Text(compared.sentence if compared else "", style="dim"))
+    console.print(Text(str(diagram), style="dim"), soft_wrap=True)
 
 
 def league(results: Sequence[Results]) -> Table:

@@ -1,0 +1,67 @@
+"""The arms of sweeps on several data sets: how they rank over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from gancore.files import write_atomically
+from sweeps.compare.diagram import critical_difference_svg
+from sweeps.compare.ranks import Ranking, rank
+from sweeps.compare.verdict import estimate
+from sweeps.errors import UserError
+from sweeps.results import Results
+
+DIAGRAM = "critical_difference.svg"
+
+
+def data_of(results: Results) -> str:
+    """The data sets of a sweep's trials by name."""
+    names = (str(t.config["data"]["name"]) for t in results.plan.trials)
+    return ", ".join(dict.fromkeys(names))
+
+
+def of_unlike_data(results: Sequence[Results]) -> bool:
+    """Whether these are sweeps of one question on data sets that all differ."""
+    return len(results) > 1 and len(set(map(data_of, results))) == len(results)
+
+
+def ranking(results: Sequence[Results]) -> Ranking:
+    """The arms ranked on each data set by their confirmed seeds, and over all of them.
+
+    Raises:
+        UserError: The sweeps are ranked by unlike scores, or too little has been confirmed.
+    """
+    objectives = {(one.plan.objective, one.plan.goal) for one in results}
+    if len(objectives) > 1:
+        told = ", ".join(sorted(f"{name} ({goal})" for name, goal in objectives))
+        raise UserError(f"the sweeps are ranked by unlike scores: {told}")
+    goal = results[0].plan.goal
+    found = rank({data_of(one): one.confirmed for one in results}, goal)
+    if found is None:
+        raise UserError(
+            "arms are ranked over data sets where three of them or more have confirmed seeds on "
+            "each: give the sweeps the same arms, and `confirm`"
+        )
+    return found
+
+
+def write_diagram(found: Ranking, folder: Path) -> Path:
+    """The critical-difference diagram as a picture of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / DIAGRAM
+    write_atomically(path, critical_difference_svg(found).encode())
+    return path
+
+
+def rank_table(found: Ranking) -> Table:
+    """Arms by average rank, 1 the best on every data set."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("arm", no_wrap=True)
+    table.add_column("average rank", justify="right", no_wrap=True)
+    table.add_column("score over the mean of all arms", justify="right", no_wrap=True)
+    for arm, average, relative in zip(found.arms, found.ranks, found.relative, strict=True):
+        table.add_row(arm, f"{average:.2f}", estimate(relative) if relative else "")
+    return table
