@@ -218,10 +218,7 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     _command(console, f"{gansweep} ui{storage_option}", "curves, sample grids and models in MLflow")
     report = results.folder / "report" / "index.html"
     if report.is_file():
-        console.print(
-            Text(f"  {_short(report)}", style="bold").append("  the report", style="not bold dim"),
-            soft_wrap=True,
-        )
+        _command(console, _short(report), "the report")
     _command(
         console, f"{gansweep} show {name}{storage_option}", "this table again, with every trial"
     )
