@@ -131,6 +131,13 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
     show_default=True,
     help="Of eta trials one goes on; may be repeated.",
 )
+@click.option(
+    "--brackets",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Rules side by side, each with its first rung eta times as late as the one before.",
+)
 @click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True)
 @click.option("--until", type=float, help="Last step that counts; default: where the first ends.")

@@ -11,7 +11,7 @@ from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
 from sweeps.schedule.decision import GO_ON, Decision
-from sweeps.schedule.promotion import Promoted
+from sweeps.schedule.rule import Promoted
 from sweeps.schedule.scheduled import Scheduled
 from sweeps.spending import Spending
 
@@ -80,16 +80,19 @@ class Dispatcher:
         decision = GO_ON
         if trial.phase == "explore":
             decision = self._schedule.judge(trial, epoch, score, stage)
-        if ended or epoch == trial.epochs:
-            self._schedule.leave(uid)
+        if epoch == trial.epochs:
+            self._schedule.leave(trial)
+            return GO_ON
+        if ended:
+            self._schedule.lose(trial)
             return GO_ON
         if why := self._spent(trial):
             decision = Decision("stop", why)
         elif decision.action == "pause" and self._first_in_line(trial):
-            self._schedule.leave(uid)
+            self._schedule.leave(trial)
             return GO_ON
         if decision.action == "stop":
-            self._schedule.leave(uid)
+            self._schedule.leave(trial)
         if decision.action != "go_on":
             self._log.append(decision.action, trial=uid, epoch=epoch, reason=decision.reason)
         return decision
@@ -112,7 +115,7 @@ class Dispatcher:
 
     def _promote(self, promoted: Promoted) -> str:
         uid, epoch, reason = promoted
-        self._schedule.leave(uid)
+        self._schedule.leave(self._trials[uid])
         self._log.append("promote", trial=uid, epoch=epoch, reason=reason)
         return uid
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sweeps.plan import Plan
-from sweeps.schedule.asha import expected_epochs, rung_epochs
+from sweeps.schedule.brackets import Brackets, Setting, expected_epochs
 
 
 def forecast(plan: Plan) -> dict[str, Any]:
@@ -13,19 +13,20 @@ def forecast(plan: Plan) -> dict[str, Any]:
     schedule = plan.schedule
     known = [t for t in plan.trials if t.phase == "explore"]
     # A search that learns has not chosen most of its trials yet: they are as long as the longest.
-    lengths = {arm: [t.epochs for t in known if t.arm == arm] for arm in plan.searched}
+    arms = {arm: [(t.draw, t.epochs) for t in known if t.arm == arm] for arm in plan.searched}
     for arm, count in plan.searched.items():
-        lengths[arm] += [plan.epochs] * (count - len(lengths[arm]))
-    count, epochs = sum(map(len, lengths.values())), sum(map(sum, lengths.values()))
-    rungs: list[int] = []
+        arms[arm] += [(draw, plan.epochs) for draw in range(len(arms[arm]), count)]
+    lengths = [length for arm in arms.values() for _, length in arm]
+    count, epochs = len(lengths), sum(lengths)
+    rungs: list[list[int]] = []
     expected = float(epochs)
     if schedule.name == "asha":
-        rungs = list(rung_epochs(schedule.grace, schedule.eta, plan.epochs))
-        groups = list(lengths.values())
+        setting = Setting(schedule.variant, schedule.grace, schedule.eta, schedule.brackets)
+        rungs = [rule.epochs for rule in Brackets(setting, last=plan.epochs).rules]
+        groups = list(arms.values())
         if schedule.within == "sweep":
-            groups = [[epochs for one in groups for epochs in one]]
-        rounds = max(3, min(200, 20_000 // count))
-        expected = expected_epochs(groups, grace=schedule.grace, eta=schedule.eta, rounds=rounds)
+            groups = [[trial for arm in groups for trial in arm]]
+        expected = expected_epochs(groups, setting, rounds=max(3, min(200, 20_000 // count)))
     again = plan.confirmations * plan.epochs
     return {
         "name": plan.name,
@@ -35,7 +36,8 @@ def forecast(plan: Plan) -> dict[str, Any]:
         "arms": dict(plan.searched),
         "confirmations": plan.confirmations,
         "epochs": epochs + again,
-        "rungs": rungs,
+        "rungs": rungs[0] if rungs else [],
+        "brackets": rungs,
         "expected_epochs": expected + again,
         "expected_each": expected / count,
     }

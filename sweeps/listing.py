@@ -42,14 +42,7 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
         f"[bold]{plan.name}[/bold]  {facts['trial_count']} trials in "
         f"{len(facts['arms'])} arms, objective {plan.objective} ({plan.goal})"
     )
-    if facts["rungs"]:
-        rungs = ", ".join(map(str, facts["rungs"]))
-        console.print(f"asha within {plan.schedule.within}, rungs at epochs {rungs}")
-        console.print(
-            f"about {facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained"
-        )
-    else:
-        console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
+    _print_schedule(plan, facts, console)
     if plan.confirm:
         console.print(
             f"then the best {plan.confirm.top} of each arm on {plan.confirm.seeds} fresh seeds: "
@@ -74,6 +67,20 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
     console.print(table)
     if len(plan.trials) > 40:
         console.print(f"... and {len(plan.trials) - 40} more (--json lists all)")
+
+
+def _print_schedule(plan: Plan, facts: Mapping[str, Any], console: Console) -> None:
+    if facts["rungs"]:
+        rungs = ", ".join(map(str, facts["rungs"]))
+        console.print(f"asha within {plan.schedule.within}, rungs at epochs {rungs}")
+        for later in facts["brackets"][1:]:
+            places = ", ".join(map(str, later)) or "none: trained whole"
+            console.print(f"  another bracket, rungs at {places}")
+        console.print(
+            f"about {facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained"
+        )
+    else:
+        console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
 
 
 def _probe(plan: Plan, spec: SweepSpec) -> Probe:

@@ -19,6 +19,8 @@ class Schedule:
             came, so that nobody goes on for having come early.
         grace: Epochs that every trial is given before it is first judged.
         eta: Of `eta` trials at a rung, one goes on.
+        brackets: The k-th group of draws is first judged eta^(k-1) times as late as the first, for
+            curves whose early ranks mislead; each gets 1/e of the one before.
         within: Whether a trial competes with those of its own arm, or of the whole sweep.
         calibrate: Recorded curves (a CSV file, or a sweep's folder), from the sweep file's folder:
             grace and eta are those that did best on them, see `gansweep simulate`.
@@ -28,6 +30,7 @@ class Schedule:
     variant: Literal["stopping", "promotion"] = "stopping"
     grace: Count = 1
     eta: Annotated[int, schema.Range(low=2)] = 3
+    brackets: Count = 1
     within: Literal["arm", "sweep"] = "arm"
     calibrate: str | None = None
 

@@ -8,8 +8,8 @@ import json
 import math
 import random
 import statistics
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,11 @@ from rich.text import Text
 
 from sweeps.curves import Curve, Recorded, read_curves
 from sweeps.errors import UserError
-from sweeps.schedule.asha import Asha, quantile, rung_epochs
-from sweeps.schedule.promotion import Promotion
+from sweeps.schedule.asha import quantile, rung_epochs
+from sweeps.schedule.brackets import VARIANTS, Brackets, Setting, next_trial
 
-VARIANTS: dict[str, type[Asha] | type[Promotion]] = {"stopping": Asha, "promotion": Promotion}
 SAFE = 0.95
 """A setting is recommended if it keeps the winner at least this often."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A schedule; `grace` counts points."""
-
-    variant: str
-    grace: int
-    eta: int
 
 
 @dataclass(frozen=True)
@@ -42,7 +32,7 @@ class Outcome:
     """What a setting did, over all orders in which the trials may have come.
 
     Args:
-        rungs: In points.
+        rungs: In points, of the first bracket.
         budget: Share of the points that training every trial whole takes.
         kept: Share of the orders (and groups) whose best trial was trained whole.
         median_regret: How much worse the best score seen is than the best there is; never
@@ -88,21 +78,27 @@ def replay(courses: Sequence[Course], setting: Setting, workers: int) -> dict[st
     """How many points each trial trains if they come in this order.
 
     All points take equally long. A free worker takes a new trial before a promoted one, as sweeps
-    do; reports of one moment are told in the order in which their trials were handed out.
+    do; reports of one moment are told in the order in which their trials were handed out. The n-th
+    of a group to come is its n-th draw.
     """
     last = len(courses[0].best)
-    rule = VARIANTS[setting.variant](grace=setting.grace, eta=setting.eta, last=last)
+    rules = Brackets(setting, last=last)
     known = {course.uid: course for course in courses}
     fresh = deque(course.uid for course in courses)
     reached = dict.fromkeys(known, 0)
+    draws: Counter[str] = Counter()
+    rungs = {}
+    for course in courses:
+        rungs[course.uid] = rules.enter(course.uid, draws[course.group]).epochs
+        draws[course.group] += 1
     turns = itertools.count()
     running: list[tuple[int, int, str, int]] = []
     now = 0
     while True:
         while len(running) < workers and (
-            uid := _next(rule, fresh, {u: known[u].group for _, _, u, _ in running})
+            uid := next_trial(rules, fresh, {u: known[u].group for _, _, u, _ in running})
         ):
-            point = known[uid].after(reached[uid], rule.epochs)
+            point = known[uid].after(reached[uid], rungs[uid])
             heapq.heappush(running, (now + point - reached[uid], next(turns), uid, point))
         if not running:
             return reached
@@ -113,19 +109,9 @@ def replay(courses: Sequence[Course], setting: Setting, workers: int) -> dict[st
             course = known[uid]
             if point == last:
                 continue
-            if rule.judge(uid, course.group, point, course.best[point - 1]).action == "go_on":
-                further = course.after(point, rule.epochs)
+            if rules.judge(uid, course.group, point, course.best[point - 1]).action == "go_on":
+                further = course.after(point, rungs[uid])
                 heapq.heappush(running, (now + further - point, turn, uid, further))
-
-
-def _next(rule: Asha | Promotion, fresh: deque[str], busy: Mapping[str, str]) -> str | None:
-    """The trial that a free worker takes, or None."""
-    if fresh:
-        return fresh.popleft()
-    if isinstance(rule, Promotion) and (promoted := rule.promotable(busy)):
-        rule.leave(promoted[0])
-        return promoted[0]
-    return None
 
 
 def simulate(
@@ -174,11 +160,15 @@ def _outcome(setting: Setting, arrivals: Sequence[Sequence[Course]], workers: in
 
 
 def grid(
-    points: int, graces: Sequence[int], etas: Sequence[int], variants: Sequence[str]
+    points: int,
+    graces: Sequence[int],
+    etas: Sequence[int],
+    variants: Sequence[str],
+    brackets: int = 1,
 ) -> list[Setting]:
     """Every combination that has a rung before the curves' end."""
     return [
-        Setting(variant, grace, eta)
+        Setting(variant, grace, eta, brackets)
         for eta, grace, variant in itertools.product(etas, graces, variants)
         if grace < points
     ]
@@ -214,7 +204,13 @@ def rank_agreement(recorded: Recorded, points: Sequence[int]) -> dict[int, float
 
 
 def calibrated(
-    path: Path, epochs: int, goal: str, *, variant: str = "stopping", workers: int = 8
+    path: Path,
+    epochs: int,
+    goal: str,
+    *,
+    variant: str = "stopping",
+    brackets: int = 1,
+    workers: int = 8,
 ) -> tuple[int, int]:
     """Grace in epochs and eta for a sweep of so many epochs, as recorded curves recommend them.
 
@@ -225,7 +221,7 @@ def calibrated(
     """
     recorded = read_curves(path, goal=goal)
     points = len(recorded.steps)
-    settings = grid(points, list(_graces(points)), (2, 3, 4), [variant])
+    settings = grid(points, list(_graces(points)), (2, 3, 4), [variant], brackets)
     best = recommend(simulate(recorded, settings, workers=workers)).setting
     return max(1, round(best.grace * epochs / points)), best.eta
 
@@ -244,6 +240,7 @@ def show_simulation(  # noqa: PLR0913  (the command's options, one each)
     goal: str,
     graces: Sequence[int],
     etas: Sequence[int],
+    brackets: int,
     workers: int,
     orders: int,
     until: float | None,
@@ -256,7 +253,7 @@ def show_simulation(  # noqa: PLR0913  (the command's options, one each)
     """
     recorded = read_curves(source, goal=goal, until=until)
     points = len(recorded.steps)
-    settings = grid(points, graces, etas, list(VARIANTS))
+    settings = grid(points, graces, etas, list(VARIANTS), brackets)
     if not settings:
         raise UserError(f"{source}: its curves have {points} points: choose a smaller --grace")
     outcomes = simulate(recorded, settings, workers=workers, orders=orders)
@@ -269,7 +266,7 @@ def show_simulation(  # noqa: PLR0913  (the command's options, one each)
     console.print(
         Text(str(source), style="bold").append(
             f"  {len(recorded.curves)} curves of {points} points, {workers} workers, "
-            f"{orders} orders of arrival",
+            f"{orders} orders of arrival{f', {brackets} brackets' if brackets > 1 else ''}",
             "default",
         )
     )
@@ -287,6 +284,7 @@ def sentence(recorded: Recorded, best: Outcome, orders: int) -> str:
     """The recommendation in words, with the numbers that it rests on."""
     s = best.setting
     point = "point" if s.grace == 1 else "points"
+    hedged = f" in {s.brackets} brackets" if s.brackets > 1 else ""
     why = (
         f"the cheapest here that does in {SAFE:.0%} or more"
         if best.kept >= SAFE
@@ -294,8 +292,8 @@ def sentence(recorded: Recorded, best: Outcome, orders: int) -> str:
     )
     return (
         f"recommended: {s.variant} with eta {s.eta} and grace {s.grace} {point} "
-        f"(step {_short(recorded.steps[s.grace - 1])}) trains {best.budget:.0%} of the full sweep "
-        f"and keeps the winner in {best.kept:.1%} of {orders} orders: {why}"
+        f"(step {_short(recorded.steps[s.grace - 1])}){hedged} trains {best.budget:.0%} of the "
+        f"full sweep and keeps the winner in {best.kept:.1%} of {orders} orders: {why}"
     )
 
 

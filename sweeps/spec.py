@@ -20,6 +20,7 @@ from sweeps.compose import Composer
 from sweeps.dimensions import SECTIONS, DimensionReader
 from sweeps.folder import NAME
 from sweeps.paths import WHY_NOT, Paths
+from sweeps.schedule.asha import rung_epochs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import MAX_TRIALS, Range, Search, Space
 from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, read_yaml
@@ -327,6 +328,10 @@ class _Reader:
             line = self.at(*varied[0].where) if varied else self.at("base", "epochs")
             message = f"{schedule.grace} is more than the {most} epochs of a run{line}"
             self.problems.add(("schedule", "grace"), "schedule.grace", message)
+        rungs = len(list(rung_epochs(schedule.grace, schedule.eta, most)))
+        if schedule.calibrate is None and schedule.brackets > rungs + 1:
+            message = f"{rungs} rungs make at most {rungs + 1} brackets, the last without a rung"
+            self.problems.add(("schedule", "brackets"), "schedule.brackets", message)
         if resources.gpu > 1 and resources.gpu % 1:
             message = f"more than one GPU must be a whole number of them, got {resources.gpu:g}"
             self.problems.add(("resources", "gpu"), "resources.gpu", message)

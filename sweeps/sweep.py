@@ -112,7 +112,9 @@ def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
 
     plan = make_plan(spec)
     curves = spec.folder / schedule.calibrate
-    grace, eta = calibrated(curves, plan.epochs, plan.goal, variant=schedule.variant)
+    grace, eta = calibrated(
+        curves, plan.epochs, plan.goal, variant=schedule.variant, brackets=schedule.brackets
+    )
     return replace(spec, schedule=replace(schedule, grace=grace, eta=eta))
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from sweeps.schedule.decision import GO_ON, Decision
+from sweeps.schedule.rule import Rule
 
 
 @dataclass
@@ -23,7 +22,7 @@ class Rung:
         return quantile(sorted(self.scores.values()), 1 / eta) if self.scores else None
 
 
-class Asha:
+class Asha(Rule):
     """Asynchronous successive halving, stopping variant (Li et al. 2020, arXiv:1810.05934).
 
     A trial is compared at each rung, by its best score so far, with those that came there before
@@ -95,32 +94,3 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (position - low) * (ordered[high] - ordered[low])
-
-
-def expected_epochs(
-    groups: Sequence[Sequence[int]], *, grace: int, eta: int, rounds: int = 200
-) -> float:
-    """How many epochs a sweep is expected to train when ranks at all rungs agree.
-
-    The estimate is the mean over random arrival orders, with trials that keep their rank from
-    the first epoch to the last and report one after the other.
-
-    Args:
-        groups: For each group that is compared within itself, the full length of its trials.
-    """
-    draws = random.Random(0)
-    totals = []
-    for _ in range(rounds):
-        total = 0
-        for lengths in groups:
-            rule = Asha(grace=grace, eta=eta, last=max(lengths))
-            for number, length in enumerate(lengths):
-                score = draws.random()
-                stops = (
-                    e
-                    for e in rule.epochs
-                    if e < length and rule.judge(str(number), "", e, score).action == "stop"
-                )
-                total += next(stops, length)
-        totals.append(total)
-    return fmean(totals)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sweeps.schedule.asha import rung_epochs
 from sweeps.schedule.decision import GO_ON, Decision
-
-Promoted = tuple[str, int, str]
-"""A trial, the epoch that it waits at, and why it goes on."""
+from sweeps.schedule.rule import Promoted, Rule
 
 
 @dataclass
@@ -19,23 +18,35 @@ class Rung:
 
     Args:
         scores: The best so far of each trial that came here; lower is better.
+        ranked: They, the best first; of equals, the first to come.
+        lost: Those that can never be trained whole.
     """
 
     epoch: int
     scores: dict[str, float] = field(default_factory=dict)
+    ranked: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
 
-    def best(self, count: int) -> list[str]:
-        """The best trials; of equals, the first to come."""
-        return sorted(self.scores, key=self.scores.__getitem__)[:count]
+    def enter(self, trial: str, score: float) -> None:
+        self.scores[trial] = score
+        bisect.insort(self.ranked, trial, key=self.scores.__getitem__)
+
+    def allowed(self, eta: int, *, coming: bool) -> list[str]:
+        """The best 1/eta: rounded down while others come, else up, and of those not lost."""
+        if coming:
+            return self.ranked[: len(self.ranked) // eta]
+        sound = [uid for uid in self.ranked if uid not in self.lost]
+        return sound[: math.ceil(len(sound) / eta)]
 
 
-class Promotion:
+class Promotion(Rule):
     """Asynchronous successive halving, promotion variant (Li et al. 2020, arXiv:1810.05934).
 
     Every trial waits at each rung and goes on once it is among the best 1/eta of all that came
     there, so that none goes on for having come early. As long as others are on their way to a
     rung, the share is rounded down (algorithm 2); when all are there that will ever be, it is
-    rounded up, so that the best of few goes on too, and each group's best is trained whole.
+    rounded up, so that the best of few goes on too, and each group's best is trained whole. The
+    place of one that diverged, here or later, then falls to the next; until then it counts.
 
     Unlike algorithm 2, which promotes before it begins new trials, this rule is to be asked when no
     new trial is left to begin: a sweep has a number of trials, and what is known of all of them is
@@ -74,7 +85,7 @@ class Promotion:
         rung = next((r for r in reversed(rungs) if since <= r.epoch <= epoch), None)
         if rung is None or trial in rung.scores or not math.isfinite(best):
             return GO_ON
-        rung.scores[trial] = best
+        rung.enter(trial, best)
         self._waiting[trial] = rung
         return Decision("pause", self._explain(rung, best, len(rung.scores) // self.eta))
 
@@ -90,18 +101,22 @@ class Promotion:
             for rung in rungs:
                 own = (uid for uid, other in busy.items() if other == group)
                 coming = coming or any(uid not in rung.scores for uid in own)
-                came = len(rung.scores)
-                allowed = came // self.eta if coming else math.ceil(came / self.eta)
-                waiting = [u for u in rung.best(allowed) if self._waiting.get(u) is rung]
+                allowed = rung.allowed(self.eta, coming=coming)
+                waiting = [uid for uid in allowed if self._waiting.get(uid) is rung]
                 if waiting:
                     coming = True
                     if found is None or rung.epoch > found[1]:
-                        found = waiting[0], rung.epoch, self._praise(rung, waiting[0], allowed)
+                        found = waiting[0], rung.epoch, self._praise(rung, waiting[0], len(allowed))
         return found
 
     def leave(self, trial: str) -> None:
-        """A trial waits no longer: it goes on, or has ended by itself."""
         self._waiting.pop(trial, None)
+
+    def lose(self, trial: str) -> None:
+        self.leave(trial)
+        for rung in self._every_rung():
+            if trial in rung.scores:
+                rung.lost.add(trial)
 
     def settle(self, waiting: Container[str]) -> None:
         """Makes just these trials wait that a journal says wait.
@@ -109,14 +124,16 @@ class Promotion:
         Two reports that came at one moment may be told again in the other order, which would
         leave one trial waiting instead of another.
         """
-        came = {t: rung for rungs in self._rungs.values() for rung in rungs for t in rung.scores}
+        came = {trial: rung for rung in self._every_rung() for trial in rung.scores}
         self._waiting = {trial: rung for trial, rung in came.items() if trial in waiting}
 
     def waiting(self) -> Iterator[Promoted]:
-        """The trials that wait, and why."""
         for trial, rung in self._waiting.items():
             allowed = math.ceil(len(rung.scores) / self.eta)
             yield trial, rung.epoch, self._explain(rung, rung.scores[trial], allowed)
+
+    def _every_rung(self) -> Iterator[Rung]:
+        return (rung for rungs in self._rungs.values() for rung in rungs)
 
     def _praise(self, rung: Rung, trial: str, allowed: int) -> str:
         score = self.sign * rung.scores[trial]
@@ -128,5 +145,5 @@ class Promotion:
         told, came = f"asha, rung {rung.epoch}: {self.sign * best:.4g} waits", len(rung.scores)
         if not allowed:
             return f"{told} for {self.eta} to compare, {came} came"
-        last = self.sign * rung.scores[rung.best(allowed)[-1]]
+        last = self.sign * rung.scores[rung.ranked[allowed - 1]]
         return f"{told}, the best {allowed} of {came} end at {last:.4g}"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results
-from sweeps.schedule.asha import Asha
+from sweeps.schedule.brackets import Brackets, Setting
 from sweeps.schedule.decision import GO_ON, Decision
-from sweeps.schedule.promotion import Promoted, Promotion
+from sweeps.schedule.rule import Promoted
 
 
 class Scheduled:
@@ -21,44 +21,59 @@ class Scheduled:
     def __init__(self, results: Results) -> None:
         plan = results.plan
         self._within = plan.schedule.within
-        self._rule = _rule(plan)
+        self._rules = _rules(plan)
         for _, trial, point in sorted(_events(results), key=lambda event: event[0]):
             self.judge(trial, point.epoch, point.values[plan.objective], point.stage)
-        if isinstance(self._rule, Promotion):
-            self._rule.settle({u for u, r in results.trials.items() if r.state == "paused"})
+        if self._rules is None:
+            return
+        self._rules.settle({u for u, r in results.trials.items() if r.state == "paused"})
+        for result in results.trials.values():
+            early = result.ended and result.epoch < result.trial.epochs
+            if early and result.trial.phase == "explore":
+                self.lose(result.trial)
 
     def judge(self, trial: Trial, epoch: int, score: float, stage: int) -> Decision:
         """Takes a report in and decides."""
-        if self._rule is None:
+        if self._rules is None:
             return GO_ON
-        return self._rule.judge(trial.uid, self._group(trial), epoch, score, stage)
+        self._rules.enter(trial.uid, trial.draw)
+        return self._rules.judge(trial.uid, self._group(trial), epoch, score, stage)
 
     def promotable(self, busy: Iterable[Trial]) -> Promoted | None:
         """A trial that waited and may go on now, given those that train: see `Promotion`."""
-        if not isinstance(self._rule, Promotion):
+        if self._rules is None:
             return None
-        return self._rule.promotable({trial.uid: self._group(trial) for trial in busy})
+        groups = {}
+        for trial in busy:
+            self._rules.enter(trial.uid, trial.draw)
+            groups[trial.uid] = self._group(trial)
+        return self._rules.promotable(groups)
 
-    def leave(self, uid: str) -> None:
+    def leave(self, trial: Trial) -> None:
         """A trial waits no longer."""
-        if isinstance(self._rule, Promotion):
-            self._rule.leave(uid)
+        if self._rules:
+            self._rules.enter(trial.uid, trial.draw).leave(trial.uid)
+
+    def lose(self, trial: Trial) -> None:
+        """A trial has ended before its time, by itself: another takes its place."""
+        if self._rules:
+            self._rules.enter(trial.uid, trial.draw).lose(trial.uid)
+
+    def waiting(self) -> Iterator[Promoted]:
+        """The trials that wait, and why."""
+        if self._rules:
+            yield from self._rules.waiting()
 
     def _group(self, trial: Trial) -> str:
         return trial.arm if self._within == "arm" else ""
 
-    def waiting(self) -> Iterator[Promoted]:
-        """The trials that wait, and why."""
-        if isinstance(self._rule, Promotion):
-            yield from self._rule.waiting()
 
-
-def _rule(plan: Plan) -> Asha | Promotion | None:
-    schedule = plan.schedule
-    if schedule.name == "none":
+def _rules(plan: Plan) -> Brackets | None:
+    asked = plan.schedule
+    if asked.name == "none":
         return None
-    kind = Promotion if schedule.variant == "promotion" else Asha
-    return kind(grace=schedule.grace, eta=schedule.eta, last=plan.epochs, goal=plan.goal)
+    setting = Setting(asked.variant, asked.grace, asked.eta, asked.brackets)
+    return Brackets(setting, last=plan.epochs, goal=plan.goal)
 
 
 def _events(results: Results) -> Iterator[tuple[int, Trial, Point]]:

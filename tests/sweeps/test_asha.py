@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sweeps.schedule.asha import Asha, expected_epochs, quantile, rung_epochs
+from sweeps.schedule.asha import Asha, quantile, rung_epochs
 
 
 @pytest.mark.parametrize("goal", ["min", "max"])
@@ -83,14 +83,6 @@ def test_the_quantile_is_numpys() -> None:
         numbers = sorted(draws.gauss(0, 1) for _ in range(size))
         for share in (0.0, 0.25, 1 / 3, 0.5, 1.0):
             assert quantile(numbers, share) == pytest.approx(np.quantile(numbers, share))
-
-
-def test_expected_epochs_lie_between_grace_and_full_length() -> None:
-    lengths = [[27] * 16] * 3
-    expected = expected_epochs(lengths, grace=1, eta=3)
-    assert 3 * (16 + 26) < expected < 3 * 16 * 27 / 2
-    # One trial an arm has nobody to lose against.
-    assert expected_epochs([[27]] * 3, grace=1, eta=3) == 81
 
 
 def test_only_scores_of_one_stage_are_compared() -> None:

@@ -297,3 +297,49 @@ def test_promotion_goes_on_after_the_driver_died_at_any_report(tmp_path: Path, u
     play(place, worst_first, slots=1, until=until)
     play(place, worst_first, slots=1)
     assert fates(place) == fates(unbroken)
+
+
+def best_diverges(trial: Trial, epoch: int) -> float:
+    return math.nan if trial.draw == 2 and epoch == 2 else worst_first(trial, epoch)
+
+
+@pytest.mark.parametrize("until", [4, 6, 7, 8, 10, 99])
+def test_if_the_best_of_an_arm_diverges_the_next_is_trained_whole(
+    tmp_path: Path, until: int
+) -> None:
+    place = place_of(tmp_path, schedule=PROMOTION)
+    play(place, best_diverges, until=until)
+    play(place, best_diverges)
+    for trials in Results.read(place).of_phase("explore").values():
+        assert [(r.epoch, r.state) for r in trials] == [
+            (1, "stopped"),
+            (4, "completed"),
+            (2, "diverged"),
+        ]
+
+
+@pytest.mark.parametrize("until", range(1, 60, 7))
+def test_brackets_are_dealt_the_same_after_the_driver_died(tmp_path: Path, until: int) -> None:
+    changes: dict[str, Any] = {
+        "schedule": {**PROMOTION, "brackets": 2},
+        "search": {"trials_each": 9},
+    }
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    unbroken = place_of(whole, **changes)
+    play(unbroken, worst_first, slots=1)
+    place = place_of(tmp_path, **changes)
+    play(place, worst_first, slots=1, until=until)
+    play(place, worst_first, slots=1)
+    assert fates(place) == fates(unbroken)
+    hinge = Results.read(place).of_phase("explore")["hinge"]
+    # Draws 1 and 5 are first judged at epoch 3, and the better of them is trained whole.
+    assert {r.trial.draw for r in hinge if r.epoch == 4} == {5, 8}
+    assert all(r.epoch >= 3 for r in hinge if r.trial.draw in (1, 5))
+
+
+def test_nobody_is_promoted_early_while_another_of_its_arm_trains(tmp_path: Path) -> None:
+    place = place_of(tmp_path, schedule=PROMOTION)
+    play(place, worst_first, slots=4)
+    for trials in Results.read(place).of_phase("explore").values():
+        assert [r.epoch for r in trials] == [1, 1, 4]

@@ -179,3 +179,16 @@ def test_one_that_has_ended_waits_no_longer_but_is_still_compared_with() -> None
     rule.judge("b", "arm", 1, 3.0)
     rule.leave("a")
     assert first(rule) is None
+
+
+def test_the_place_of_one_that_is_lost_falls_to_the_next() -> None:
+    rule = Promotion(grace=1, eta=3, last=4)
+    for uid, score in [("a", 1.0), ("b", 3.0), ("c", 4.0)]:
+        rule.judge(uid, "arm", 1, score)
+    assert first(rule) == "a"
+    rule.leave("a")
+    assert first(rule, "a") is None
+    rule.lose("a")  # It diverged at its second epoch.
+    assert first(rule) == "b"
+    # While others come it counts as before: of four, one may go on, and that was a.
+    assert first(rule, "d") is None
