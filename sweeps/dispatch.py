@@ -37,6 +37,7 @@ class Dispatcher:
         self._schedule = Scheduled(results)
         self._spending = spending or Spending(results.plan, results)
         self._live: set[str] = set()
+        self._ready: set[str] = set()
         self._trials: dict[str, Trial] = {}
         self._queues: dict[str, deque[str]] = {"explore": deque(), "confirm": deque()}
         todo = [r for r in results.trials.values() if not r.ended and r.state != "paused"]
@@ -59,14 +60,29 @@ class Dispatcher:
         return not self._live and not any(self._queues.values()) and self._searched
 
     def next(self) -> str | None:
-        """The trial that should run now, or None: there is none, or one must wait for reports."""
+        """The trial that should run now, or None: there is none, or one must wait for reports.
+
+        Trials may be handed out before there is room for them, so that an autoscaler sees what is
+        to come; but where a report may still change which trial is next, just one at a time.
+        """
+        if self._ready and self._choosy:
+            return None
         uid = self._searching() or self._confirming()
         if uid is not None:
             self._live.add(uid)
+            self._ready.add(uid)
         return uid
+
+    @property
+    def _choosy(self) -> bool:
+        """Whether what is next hangs on reports: on scores, or on what is left of a budget."""
+        budget = self.plan.budget
+        limited = budget.hours is not None or budget.gpu_hours is not None
+        return limited or self._adaptive is not None or self.plan.schedule.variant == "promotion"
 
     def began(self, uid: str) -> None:
         """A trial that was handed out has a machine now."""
+        self._ready.discard(uid)
         self._spending.begins(uid)
 
     def judge(self, uid: str, epoch: int, score: float, stage: int, *, ended: bool) -> Decision:
@@ -100,6 +116,7 @@ class Dispatcher:
     def left(self, uid: str) -> None:
         """A trial has left its machine, for whatever reason."""
         self._live.discard(uid)
+        self._ready.discard(uid)
         self._spending.ends(uid)
 
     def _searching(self) -> str | None:
@@ -158,10 +175,10 @@ class Dispatcher:
                 continue  # It joined before an interruption.
             self._join(trial)
             self._queues["confirm"].append(trial.uid)
-        self._results.refresh()
 
     def _join(self, trial: Trial) -> None:
         self._log.append("join", trial=asdict(trial))
+        self._results.join(trial)
         self._trials[trial.uid] = trial
 
     def _give_up(self, phase: str, why: str) -> None:

@@ -150,7 +150,7 @@ class Results:
         driver = self._new(journal.DRIVER)
         for record in driver:
             if record["kind"] == "join":
-                self._join(Trial(**record["trial"]))
+                self.join(Trial(**record["trial"]))
         for writer in journal.writers(self.folder):
             if writer in self.trials:
                 for record in self._new(writer):
@@ -175,7 +175,8 @@ class Results:
         records, self._offsets[writer] = journal.read_from(path, self._offsets.get(writer, 0))
         return records
 
-    def _join(self, trial: Trial) -> None:
+    def join(self, trial: Trial) -> None:
+        """A trial has been added to the plan; again, it changes nothing."""
         if trial.uid not in self.trials:
             self.plan = self.plan.joined([trial])
             self.trials[trial.uid] = TrialResult(trial, self.plan.objective, self.plan.goal)

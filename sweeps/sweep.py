@@ -177,9 +177,8 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
 
     cluster.survive_out_of_memory()
     dispatcher = Dispatcher(Results.read(place), log)
-    # Who learns, or promotes, is asked late; else an autoscaler may see all that is to come.
-    late = plan.search.method == "tpe" or plan.schedule.variant == "promotion"
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if late else "200"
+    # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
     missing = Missing()
     resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
     if plan.resources.memory_gb:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sweeps.plan import Trial, uid_of
 from sweeps.results import Results
-from sweeps.search.tpe import Tpe, history, told
+from sweeps.search.tpe import Told, Tpe, history, told
 from sweeps.space import seed_of
 from sweeps.spec import load
 
@@ -24,8 +24,9 @@ class Adaptive:
         self._spec = load(folder / "sweep.yaml", plugins=folder / "plugins")
         arms = {arm.label: arm.values for arm in self._plan.arms}
         self._tpe = Tpe(self._spec.space, self._plan.search, arms, self._plan.goal)
-        self._tpe.replay(history(results))
-        self._told = {uid for uid, result in results.trials.items() if result.ended}
+        events = list(history(results))
+        self._tpe.replay(events)
+        self._told = {event.uid: event for event in events if isinstance(event, Told)}
         self._counts = Counter({label: 0 for label in arms})
         self._counts.update(t.arm for t in self._plan.trials if t.phase == "explore")
 
@@ -47,9 +48,9 @@ class Adaptive:
         return Trial(uid, arm, draw, seed, varied, self._spec.config(varied, seed))
 
     def hear(self, results: Results) -> None:
-        """Takes in which trials of the search have ended since."""
-        for uid, result in results.trials.items():
-            if uid not in self._told and result.ended and result.trial.phase == "explore":
-                self._told.add(uid)
-                if event := told(result):
-                    self._tpe.tell(*event)
+        """Takes in which trials of the search have ended, or wait at a rung, since."""
+        for result in results.trials.values():
+            event = told(result) if result.trial.phase == "explore" else None
+            if event and event != self._told.get(event.uid):
+                self._told[event.uid] = event
+                self._tpe.tell(*event)

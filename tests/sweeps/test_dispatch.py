@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ def by_number(trial: Trial, epoch: int) -> float:
 
 def place_of(tmp_path: Path, **changes: Any) -> Path:
     place = tmp_path / "scripted"
-    place.mkdir()
+    place.mkdir(parents=True)
     make_plan(SweepSpec.of({**SWEEP, **changes})).write(place)
     return place
 
@@ -343,3 +345,60 @@ def test_nobody_is_promoted_early_while_another_of_its_arm_trains(tmp_path: Path
     play(place, worst_first, slots=4)
     for trials in Results.read(place).of_phase("explore").values():
         assert [r.epoch for r in trials] == [1, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "at_once"),
+    [
+        ({}, 6),
+        ({"budget": {"hours": 9}}, 1),
+        ({"budget": {"gpu_hours": 9}, "resources": {"gpu": 1}}, 1),
+        ({"schedule": PROMOTION}, 1),
+    ],
+)
+def test_trials_are_ready_before_there_is_room_unless_a_report_may_change_who_is_next(
+    tmp_path: Path, changes: dict[str, Any], at_once: int
+) -> None:
+    place = place_of(tmp_path, **changes)
+    with Journal(place, journal.DRIVER) as log:
+        dispatcher = Dispatcher(Results.read(place), log)
+        ready = list(iter(dispatcher.next, None))
+        assert len(ready) == at_once
+        dispatcher.began(ready[0])
+        assert (dispatcher.next() is None) == (at_once == 6)
+
+
+TPE: dict[str, Any] = {
+    "search": {"method": "tpe", "trials_each": 12},
+    "schedule": PROMOTION,
+    "confirm": {"seeds": 1},
+}
+
+
+def by_rate(trial: Trial, epoch: int) -> float:
+    """The higher the learning rate the better."""
+    return 10.0 - 1e5 * float(trial.varied["generator.lr"]) - epoch / 1000
+
+
+def test_tpe_learns_from_trials_that_wait_at_a_rung(tmp_path: Path) -> None:
+    place = place_of(tmp_path, **TPE)
+    (place / "sweep.yaml").write_text(json.dumps({**SWEEP, **TPE}))
+    play(place, by_rate, slots=1)
+    rates = [
+        r.trial.varied["generator.lr"] for r in Results.read(place).of_phase("explore")["hinge"]
+    ]
+    warm_up = Plan.read(place).search.warm_up
+    # Nothing has ended when the last point is chosen: all wait until every trial has begun.
+    assert statistics.median(rates[warm_up:]) > 2 * statistics.median(rates[:warm_up])
+
+
+@pytest.mark.parametrize("until", [3, 9, 17, 26])
+def test_tpe_chooses_the_same_points_after_the_driver_died(tmp_path: Path, until: int) -> None:
+    places = [place_of(tmp_path / name, **TPE) for name in ("whole", "broken")]
+    for place in places:
+        (place / "sweep.yaml").write_text(json.dumps({**SWEEP, **TPE}))
+    play(places[0], by_rate, slots=1)
+    play(places[1], by_rate, slots=1, until=until)
+    play(places[1], by_rate, slots=1)
+    assert Plan.read(places[1]) == Plan.read(places[0])
+    assert fates(places[1]) == fates(places[0])
