@@ -20,8 +20,9 @@ from rich.text import Text
 
 from sweeps.curves import Curve, Recorded, read_curves
 from sweeps.errors import UserError
-from sweeps.schedule.asha import quantile, rung_epochs
+from sweeps.schedule.asha import quantile
 from sweeps.schedule.brackets import VARIANTS, Brackets, Setting, next_trial
+from sweeps.schedule.rungs import rung_epochs
 
 SAFE = 0.95
 """A setting is recommended if it keeps the winner at least this often."""

@@ -20,7 +20,7 @@ from sweeps.compose import Composer
 from sweeps.dimensions import SECTIONS, DimensionReader
 from sweeps.folder import NAME
 from sweeps.paths import WHY_NOT, Paths
-from sweeps.schedule.asha import rung_epochs
+from sweeps.schedule.rungs import rung_epochs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import MAX_TRIALS, Range, Search, Space
 from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, read_yaml

@@ -223,6 +223,16 @@ def map_norm(norm: Norm, channels: int) -> nn.Module:
             return nn.Identity()
 
 
+def normal_weights(network: Network) -> Network:
+    """The network with weights from N(0, 0.02) and biases 0 (Radford et al. 2016, section 4)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network
+
+
 def with_spectral_norm(network: Network, norm: Norm) -> Network:
     """The network, whose every layer has a spectral norm of about 1 if `norm` is "spectral".
 

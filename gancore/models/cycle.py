@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gancore.models.blocks import EdgeConv2d
+from gancore.models.blocks import EdgeConv2d, normal_weights
 from gancore.models.registry import ImageShape, models
 from gancore.schema import Count
 
@@ -52,7 +52,7 @@ class Cycle:
             )
             layers += [nn.InstanceNorm2d(before // 2), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, shape.channels, 7), nn.Tanh()]
-        return _initialised(nn.Sequential(*layers))
+        return normal_weights(nn.Sequential(*layers))
 
     def discriminator(self, shape: ImageShape) -> nn.Module:
         """[N, C, H, W] -> a logit for each patch, [N, H', W']."""
@@ -69,7 +69,7 @@ class Cycle:
             layers += [nn.InstanceNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
             before = after
         layers += [nn.Conv2d(before, 1, 4, padding=1), nn.Flatten(1, 2)]
-        return _initialised(nn.Sequential(*layers))
+        return normal_weights(nn.Sequential(*layers))
 
 
 class Block(nn.Module):
@@ -93,13 +93,3 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         changed: Tensor = self.layers(x)
         return x + changed
-
-
-def _initialised(network: nn.Module) -> nn.Module:
-    """Weights from N(0, 0.02), biases 0 (appendix 7.1)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return network

@@ -14,8 +14,8 @@ from gancore.models.blocks import (
     EdgeConvTranspose2d,
     Flat,
     FromLatent,
-    Network,
     map_norm,
+    normal_weights,
     with_spectral_norm,
 )
 from gancore.models.registry import ImageShape, models
@@ -55,7 +55,7 @@ class DCGAN:
             layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
         layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
         layers.append(EdgeConvTranspose2d(widths[-1], shape.channels, 4, stride=2, padding=1))
-        return _initialised(nn.Sequential(*layers, nn.Tanh()))
+        return normal_weights(nn.Sequential(*layers, nn.Tanh()))
 
     def discriminator(self, shape: ImageShape) -> Discriminator:
         """[N, C, H, W] -> [N]."""
@@ -68,20 +68,10 @@ class DCGAN:
             layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias))
             layers += [map_norm(self.norm, after), nn.LeakyReLU(0.2, inplace=True)]
         body = nn.Sequential(*layers, Flat())
-        network = _initialised(Discriminator(body, 16 * widths[-1], self.norm))
+        network = normal_weights(Discriminator(body, 16 * widths[-1], self.norm))
         return with_spectral_norm(network, self.norm)
 
     def _widths(self, shape: ImageShape) -> list[int]:
         """Channels at half the resolution, a quarter, ... down to 4x4."""
         halvings = shape.resolution.bit_length() - 3
         return [min(self.max_width, self.width * 2**n) for n in range(halvings)]
-
-
-def _initialised(network: Network) -> Network:
-    """Weights from N(0, 0.02) as in section 4 of the paper, biases 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return network

@@ -12,8 +12,8 @@ from gancore.models.blocks import (
     Discriminator,
     EdgeConv2d,
     Flat,
-    Network,
     map_norm,
+    normal_weights,
     with_spectral_norm,
 )
 from gancore.models.registry import ImageShape, models
@@ -64,7 +64,7 @@ class SNDCGAN:
                 nn.ReLU(inplace=True),
             ]
         layers += [nn.Conv2d(self.width, shape.channels, 3, padding=1), nn.Tanh()]
-        return _initialised(nn.Sequential(*layers))
+        return normal_weights(nn.Sequential(*layers))
 
     def discriminator(self, shape: ImageShape) -> Discriminator:
         """[N, C, H, W] -> [N]."""
@@ -79,7 +79,7 @@ class SNDCGAN:
             layers += self._convolved(after, after, kernel=3, stride=1)
         body = nn.Sequential(*layers, Flat())
         network = Discriminator(body, widths[-1] * (shape.resolution // 8) ** 2, self.norm)
-        return with_spectral_norm(_initialised(network), self.norm)
+        return with_spectral_norm(normal_weights(network), self.norm)
 
     def _convolved(self, before: int, after: int, *, kernel: int, stride: int) -> list[nn.Module]:
         bias = self.norm != "batch"
@@ -88,12 +88,3 @@ class SNDCGAN:
             map_norm(self.norm, after),
             nn.LeakyReLU(0.1, inplace=True),
         ]
-
-
-def _initialised(network: Network) -> Network:
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return network

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from sweeps.schedule.decision import GO_ON, Decision
 from sweeps.schedule.rule import Rule
+from sweeps.schedule.rungs import Rung, Rungs, rung_epochs
 
 
-@dataclass
-class Rung:
-    """One epoch at which trials are compared, and the best scores so far of those that came."""
-
-    epoch: int
-    scores: dict[str, float] = field(default_factory=dict)
-
+class _Rung(Rung):
     def cutoff(self, eta: int) -> float | None:
-        """The score that the best 1/eta of the trials reach (lower is better), if any came."""
+        """The score that the best 1/eta of the trials reach, if any came."""
         return quantile(sorted(self.scores.values()), 1 / eta) if self.scores else None
 
 
@@ -29,8 +23,7 @@ class Asha(Rule):
     it; it goes on if it is among their best 1/eta. The first to come always goes on. This is the
     rule of Ray's `AsyncHyperBandScheduler`, with three differences that GANs need: the best score
     counts instead of the last, each group (an arm) has rungs of its own, and a score that is not
-    finite never enters a rung. A run whose scores change their meaning on the way (a network that
-    grows) says so by its stage: only equal stages are compared, and each has a best of its own.
+    finite never enters a rung (see `Rungs`).
 
     Args:
         grace: Epoch of the first rung; the k-th is at grace * eta^k.
@@ -43,9 +36,7 @@ class Asha(Rule):
         self.eta = eta
         self.epochs = list(rung_epochs(grace, eta, last))
         self.sign = 1.0 if goal == "min" else -1.0
-        self._groups: dict[tuple[str, int], list[Rung]] = {}
-        self._best: dict[tuple[str, int], float] = {}
-        self._since: dict[tuple[str, int], int] = {}
+        self._rungs = Rungs(_Rung, self.epochs, self.sign)
 
     def judge(self, trial: str, group: str, epoch: int, score: float, stage: int = 0) -> Decision:
         """Takes a trial's report in and decides.
@@ -54,19 +45,10 @@ class Asha(Rule):
             score: This epoch's, of any size; not finite is ignored.
             stage: Scores of unlike stages are never compared.
         """
-        key = trial, stage
-        since = self._since.setdefault(key, epoch if stage else 0)
-        best = min(
-            self._best.get(key, math.inf), self.sign * score if math.isfinite(score) else math.inf
-        )
-        self._best[key] = best
-        if not math.isfinite(best):
+        arrived = self._rungs.arrive(trial, group, epoch, score, stage)
+        if arrived is None:
             return GO_ON
-        rungs = self._groups.setdefault((group, stage), [Rung(e) for e in self.epochs])
-        # A rung that lies before this stage was passed in another.
-        rung = next((r for r in reversed(rungs) if since <= r.epoch <= epoch), None)
-        if rung is None or trial in rung.scores:
-            return GO_ON
+        rung, best = arrived
         cutoff = rung.cutoff(self.eta)
         rung.scores[trial] = best
         if cutoff is not None and best > cutoff:
@@ -78,14 +60,6 @@ class Asha(Rule):
             f"asha, rung {rung.epoch}: {self.sign * best:.4g} misses {self.sign * cutoff:.4g} "
             f"({len(rung.scores) - 1} came before)"
         )
-
-
-def rung_epochs(grace: int, eta: int, last: int) -> Iterator[int]:
-    """grace, grace * eta, grace * eta^2, ... below the last epoch."""
-    epoch = grace
-    while epoch < last:
-        yield epoch
-        epoch *= eta
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

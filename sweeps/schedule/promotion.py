@@ -7,23 +7,20 @@ import math
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sweeps.schedule.asha import rung_epochs
 from sweeps.schedule.decision import GO_ON, Decision
 from sweeps.schedule.rule import Promoted, Rule
+from sweeps.schedule.rungs import Rung, Rungs, rung_epochs
 
 
 @dataclass
-class Rung:
+class _Rung(Rung):
     """One epoch at which trials wait.
 
     Args:
-        scores: The best so far of each trial that came here; lower is better.
-        ranked: They, the best first; of equals, the first to come.
+        ranked: Those that came, the best first; of equals, the first to come.
         lost: Those that can never be trained whole.
     """
 
-    epoch: int
-    scores: dict[str, float] = field(default_factory=dict)
     ranked: list[str] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
@@ -50,9 +47,8 @@ class Promotion(Rule):
 
     Unlike algorithm 2, which promotes before it begins new trials, this rule is to be asked when no
     new trial is left to begin: a sweep has a number of trials, and what is known of all of them is
-    the better ground to choose on. As in `Asha` the best score so far counts, each group (an arm)
-    has rungs of its own, only equal stages are compared, and a score that is not finite enters no
-    rung: its trial goes on to its next report.
+    the better ground to choose on. A trial without a finite score enters no rung and goes on to its
+    next report (see `Rungs`).
 
     Args:
         grace: Epoch of the first rung; the k-th is at grace * eta^k.
@@ -65,10 +61,8 @@ class Promotion(Rule):
         self.eta = eta
         self.epochs = list(rung_epochs(grace, eta, last))
         self.sign = 1.0 if goal == "min" else -1.0
-        self._rungs: dict[tuple[str, int], list[Rung]] = {}
-        self._best: dict[tuple[str, int], float] = {}
-        self._since: dict[tuple[str, int], int] = {}
-        self._waiting: dict[str, Rung] = {}
+        self._rungs = Rungs(_Rung, self.epochs, self.sign)
+        self._waiting: dict[str, _Rung] = {}
 
     def judge(self, trial: str, group: str, epoch: int, score: float, stage: int = 0) -> Decision:
         """Takes a trial's report in and decides.
@@ -77,14 +71,10 @@ class Promotion(Rule):
             score: This epoch's, of any size; not finite is ignored.
             stage: Scores of unlike stages are never compared.
         """
-        key, own = (trial, stage), (group, stage)
-        since = self._since.setdefault(key, epoch if stage else 0)
-        told = self.sign * score if math.isfinite(score) else math.inf
-        best = self._best[key] = min(self._best.get(key, math.inf), told)
-        rungs = self._rungs.setdefault(own, [Rung(e) for e in self.epochs])
-        rung = next((r for r in reversed(rungs) if since <= r.epoch <= epoch), None)
-        if rung is None or trial in rung.scores or not math.isfinite(best):
+        arrived = self._rungs.arrive(trial, group, epoch, score, stage)
+        if arrived is None:
             return GO_ON
+        rung, best = arrived
         rung.enter(trial, best)
         self._waiting[trial] = rung
         return Decision("pause", self._explain(rung, best, len(rung.scores) // self.eta))
@@ -96,7 +86,7 @@ class Promotion(Rule):
             busy: The trials that train now, each with its group.
         """
         found: Promoted | None = None
-        for (group, _), rungs in self._rungs.items():
+        for (group, _), rungs in self._rungs.groups.items():
             coming = False
             for rung in rungs:
                 own = (uid for uid, other in busy.items() if other == group)
@@ -114,7 +104,7 @@ class Promotion(Rule):
 
     def lose(self, trial: str) -> None:
         self.leave(trial)
-        for rung in self._every_rung():
+        for rung in self._rungs:
             if trial in rung.scores:
                 rung.lost.add(trial)
 
@@ -124,7 +114,7 @@ class Promotion(Rule):
         Two reports that came at one moment may be told again in the other order, which would
         leave one trial waiting instead of another.
         """
-        came = {trial: rung for rung in self._every_rung() for trial in rung.scores}
+        came = {trial: rung for rung in self._rungs for trial in rung.scores}
         self._waiting = {trial: rung for trial, rung in came.items() if trial in waiting}
 
     def waiting(self) -> Iterator[Promoted]:
@@ -132,16 +122,13 @@ class Promotion(Rule):
             allowed = math.ceil(len(rung.scores) / self.eta)
             yield trial, rung.epoch, self._explain(rung, rung.scores[trial], allowed)
 
-    def _every_rung(self) -> Iterator[Rung]:
-        return (rung for rungs in self._rungs.values() for rung in rungs)
-
-    def _praise(self, rung: Rung, trial: str, allowed: int) -> str:
+    def _praise(self, rung: _Rung, trial: str, allowed: int) -> str:
         score = self.sign * rung.scores[trial]
         return (
             f"asha, rung {rung.epoch}: {score:.4g}, among the best {allowed} of {len(rung.scores)}"
         )
 
-    def _explain(self, rung: Rung, best: float, allowed: int) -> str:
+    def _explain(self, rung: _Rung, best: float, allowed: int) -> str:
         told, came = f"asha, rung {rung.epoch}: {self.sign * best:.4g} waits", len(rung.scores)
         if not allowed:
             return f"{told} for {self.eta} to compare, {came} came"
