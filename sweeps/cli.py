@@ -144,7 +144,7 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
 @_json
 def simulate(source: Path, **asked: Any) -> None:
     """Replay schedules on recorded curves (a CSV file, or a sweep's folder): cost and risk."""
-    from sweeps.simulate import show_simulation
+    from sweeps.simulation import show_simulation
 
     show_simulation(source, **asked)
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from gancore.files import fsync_folder
 from sweeps.errors import Busy, UserError
 
+REPORT = "report"
+"""The folder of a sweep's report, in the sweep's own."""
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 

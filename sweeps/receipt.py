@@ -48,11 +48,15 @@ def seconds(result: TrialResult) -> float:
 
 
 def receipt(results: Results) -> Table:
-    """The costs as a table, with a last row for all arms; GPU-hours where there were GPUs."""
+    """The costs as a table, with a last row for all arms.
+
+    GPU-hours where there were GPUs, confirmations where there are any.
+    """
     rows, gpu = costs(results), results.plan.resources.gpu
+    confirmed = results.plan.confirm is not None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("cost", no_wrap=True)
-    for heading in ("search", "confirm", "spared"):
+    for heading in ("search", *(["confirm"] if confirmed else []), "spared"):
         table.add_column(heading, justify="right", no_wrap=True)
     if gpu:
         table.add_column("GPU-hours", justify="right", no_wrap=True)
@@ -63,7 +67,8 @@ def receipt(results: Results) -> Table:
         sum(row.spared for row in rows),
     )
     for row in [*rows, total] if len(rows) > 1 else rows:
-        cells = [clock(row.search), clock(row.confirm), clock(row.spared)]
+        confirm = [clock(row.confirm)] if confirmed else []
+        cells = [clock(row.search), *confirm, clock(row.spared)]
         if gpu:
             cells.append(f"{(row.search + row.confirm) * gpu / 3600:.2f}")
         table.add_row(row.arm, *cells)

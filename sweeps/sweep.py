@@ -155,10 +155,15 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
 
 
 def _sum_up(place: Path, state: str) -> None:
-    """Table and report, before MLflow hears of the end and looks for them."""
+    """Table and report, before MLflow hears of the end and looks for them.
+
+    Who interrupts a sweep wants out: its report is there for `gansweep compare`.
+    """
     results = Results.read(place)
     results.state = state
     results.write_csv()
+    if state != "finished":
+        return
     try:
         write_sweep_report(results)
     except Exception as error:  # All that was trained is there; the report can be had again.

@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.folder import REPORT
 from sweeps.forecast import forecast
 from sweeps.receipt import clock, receipt
 from sweeps.results import ENDED, Results, TrialResult
@@ -216,7 +217,7 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
         console.print(f"Interrupted after {done} of {planned} epochs; nothing reported is lost.")
         _command(console, f"{gansweep} resume {name}{storage_option}", "goes on")
     _command(console, f"{gansweep} ui{storage_option}", "curves, sample grids and models in MLflow")
-    report = results.folder / "report" / "index.html"
+    report = results.folder / REPORT / "index.html"
     if report.is_file():
         _command(console, _short(report), "the report")
     _command(
@@ -229,13 +230,11 @@ def print_verdict(results: Results, console: Console) -> None:
     if not any(results.confirmed.values()):
         return
     from sweeps.compare.analysis import comparison
-    from sweeps.compare.present import league
+    from sweeps.compare.present import print_comparison
 
-    console.print(league([results]))
-    console.print()
-    compared = comparison([results])
-    console.print(Text(compared.sentence if compared else "", style="bold"))
-    console.print()
+    if compared := comparison([results]):
+        print_comparison(compared, console)
+        console.print()
 
 
 def _short(path: Path) -> str:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sweeps.compare.budget import Curve, curves_in_epochs, curves_in_trials
+from sweeps.compare.budget import Curve, curves_in_epochs, curves_in_trials, learnt
 from sweeps.compare.importance import importances, robustness
 from sweeps.compare.intervals import CONFIDENCE, Arm
-from sweeps.compare.landscape import axes_of, rows_of, verdict_map
 from sweeps.compare.pairs import Pair
 from sweeps.compare.statistics import METHODS, Comparison, compare
 from sweeps.report.data import Shown, shown_trials
@@ -23,7 +22,8 @@ ABOUT = {
     ),
     "importance": (
         "How unlike the best draws are to all (PED-ANOVA, Watanabe et al. 2023), one "
-        "hyper-parameter at a time; nothing is said of fewer than 20 draws."
+        "hyper-parameter at a time; pale where shuffled scores look as important too often "
+        "(p above 0.05). Nothing is said of fewer than 20 draws."
     ),
 }
 
@@ -57,26 +57,21 @@ def analysis(results: Sequence[Results]) -> dict[str, Any]:
     """
     labels = {(s.sweep, s.result.trial.arm): s.label for s in shown_trials(results)}
     sweeps = list(dict.fromkeys(sweep for sweep, _ in labels))
-    told: dict[str, Any] = {"level": CONFIDENCE, "budget": {}, "importance": [], "landscape": {}}
+    told: dict[str, Any] = {"level": CONFIDENCE, "budget": {}, "importance": [], "robustness": {}}
     for sweep, one in zip(sweeps, results, strict=True):
         own = {arm: label for (name, arm), label in labels.items() if name == sweep}
         for arm, curves in _budget(one).items():
             told["budget"][own[arm]] = curves
         told["importance"] += _importance(one, own)
-        told["landscape"][sweep] = _landscape(one)
-    told["about"] = ABOUT
+        told["robustness"] |= {own[found.arm]: asdict(found) for found in robustness(one)}
+    told["about"] = _about(results)
+    near = {label: 100 * found["share"] for label, found in told["robustness"].items()}
     compared = comparison(results)
-    near = {
-        own[(sweep, r.arm)]: r.share
-        for own in (labels,)
-        for sweep, one in zip(sweeps, results, strict=True)
-        for r in robustness(one)
-    }
     if compared is None:
-        told["arms"] = [{"label": label, NEAR: 100 * share} for label, share in near.items()]
+        told["arms"] = [{"label": label, NEAR: share} for label, share in near.items()]
         return told
     told["answer"] = compared.sentence
-    told["arms"] = [_row(arm, near.get(arm.label)) for arm in compared.arms]
+    told["arms"] = [{**_row(arm), NEAR: near.get(arm.label)} for arm in compared.arms]
     told["pairs"] = [_pair(pair) for pair in compared.pairs]
     told["notes"] = [*(f"{what}: {how}" for what, how in METHODS.items()), *_seeds(compared)]
     return told
@@ -87,7 +82,15 @@ def _data(shown: Sequence[Shown]) -> str:
     return ", ".join(names)
 
 
-def _row(arm: Arm, near: float | None) -> dict[str, Any]:
+def _about(results: Sequence[Results]) -> dict[str, str]:
+    """A word on what each figure rests on."""
+    if not any(map(learnt, results)):
+        return ABOUT
+    chosen = " The search chose its points by what came before, so they are no random draws."
+    return {section: text + chosen for section, text in ABOUT.items()}
+
+
+def _row(arm: Arm) -> dict[str, Any]:
     iqm = asdict(arm.iqm) if arm.iqm else {"value": None, "low": None, "high": None}
     return {
         "label": arm.label,
@@ -97,7 +100,6 @@ def _row(arm: Arm, near: float | None) -> dict[str, Any]:
         "iqm": iqm["value"],
         "low": iqm["low"],
         "high": iqm["high"],
-        NEAR: None if near is None else 100 * near,
     }
 
 
@@ -111,6 +113,9 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "p": pair.p,
         "corrected_p": pair.corrected_p,
         "effect": pair.effect,
+        "improvement": pair.improvement.value,
+        "improvement_low": pair.improvement.low,
+        "improvement_high": pair.improvement.high,
         "verdict": _told(pair),
     }
 
@@ -140,21 +145,11 @@ def _budget(results: Results) -> dict[str, dict[str, Any]]:
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
-    return {"x": curve.xs, "mean": curve.mean, "low": curve.low, "high": curve.high}
-
-
-def _landscape(results: Results) -> dict[str, Any]:
-    """The search's points for parallel coordinates, and where which verdict lies."""
-    found = verdict_map(results)
-    return {
-        "axes": [asdict(axis) for axis in axes_of(results)],
-        "rows": [asdict(row) for row in rows_of(results)],
-        "verdicts": asdict(found) if found else None,
-    }
+    return {"x": curve.xs, **{k: v for k, v in asdict(curve).items() if k not in ("arm", "xs")}}
 
 
 def _importance(results: Results, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for one in importances(results):
         for share in one.shares:
-            row: dict[str, Any] = {"path": share.path, "share": share.importance}
+            row: dict[str, Any] = {"path": share.path, "share": share.importance, "p": share.p}
             yield row | ({} if one.arm is None else {"arm": labels[one.arm]})

@@ -132,29 +132,24 @@ def curves_in_epochs(results: Results, seed: int = 0) -> list[Curve]:
     return curves
 
 
-def expected_best(
-    scores: Sequence[float], ks: Sequence[int], goal: str = "min", *, replace: bool = False
-) -> Floats:
-    """The mean best of k of the scores, over all ways of taking k of them.
+def expected_best(scores: Sequence[float] | Floats, ks: Sequence[int], goal: str = "min") -> Floats:
+    """The mean best of k of the scores, over all subsets of size k.
+
+    Unbiased (Tang et al. 2020, arXiv:2004.13705), where the estimator of Dodge et al. 2019
+    (arXiv:1909.03004), which takes a score again and again, makes an arm look worse than it is.
 
     Args:
         scores: At most some 10,000, all finite.
-        replace: False takes k different ones: the mean over all subsets of size k, which is
-            unbiased (Tang et al. 2020, arXiv:2004.13705). True may take one again and again: the
-            estimator of Dodge et al. 2019, arXiv:1909.03004, which makes an arm look worse than it
-            is where k is near the number of scores; for comparison with figures made that way.
 
     Raises:
-        ValueError: There is no way of taking k of them.
+        ValueError: There are fewer than k of them, or none is to be taken.
     """
     sign = 1.0 if goal == "min" else -1.0
     ordered = np.sort(sign * np.asarray(scores, dtype=np.float64))
     places = np.asarray(ks, dtype=np.int64)
-    most = math.inf if replace else ordered.size
-    if not ordered.size or (places < 1).any() or (places > most).any():
+    if not ordered.size or (places < 1).any() or (places > ordered.size).any():
         raise ValueError(f"cannot take {list(ks)} of {ordered.size} scores")
-    weights = _weights_again(ordered.size, places) if replace else _weights(ordered.size, places)
-    return sign * (weights @ ordered)
+    return sign * (_weights(ordered.size, places) @ ordered)
 
 
 def _weights(n: int, ks: NDArray[np.int64]) -> Floats:
@@ -169,12 +164,6 @@ def _weights(n: int, ks: NDArray[np.int64]) -> Floats:
     weights = np.cumprod(np.concatenate([k / n, ratios], axis=1), axis=1)
     weights[weights < 1e-200] = 0  # Denormal numbers are a hundred times slower to add up.
     return weights
-
-
-def _weights_again(n: int, ks: NDArray[np.int64]) -> Floats:
-    """The same where one may be taken again: ((n - i + 1) / n)^k - ((n - i) / n)^k."""
-    left = (np.arange(n, -1, -1) / n)[None, :] ** ks[:, None]
-    return left[:, :-1] - left[:, 1:]
 
 
 Band = tuple[list[int], Floats, Floats, Floats]
@@ -194,8 +183,7 @@ def _in_trials(costs: Floats, seed: int) -> Band:
     """
     n = costs.size
     xs = _ticks(n)
-    ordered = np.sort(costs)
-    mean = _weights(n, np.array(xs)) @ ordered
+    mean = expected_best(costs, xs)
     trusted = [x for x in xs if x <= n // 4]
     if not trusted:
         return xs, mean, np.empty(0), np.empty(0)
@@ -208,7 +196,7 @@ def _in_trials(costs: Floats, seed: int) -> Band:
     tail = _tail(n)
     low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
     # Of a quarter of the draws nobody expects better than the best of all.
-    return xs, mean, np.maximum(low, ordered[0]), high
+    return xs, mean, np.maximum(low, costs.min()), high
 
 
 def _tail(n: int) -> float:

@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from scipy import stats
+
+from sweeps.compare.axes import Axis, axes_of
 from sweeps.compare.budget import Draw, comparable, draws_of, learnt
-from sweeps.compare.landscape import Axis, axes_of
 from sweeps.results import Results
 
 if TYPE_CHECKING:
@@ -117,16 +118,6 @@ def robustness(results: Results) -> list[Robustness]:
     ]
 
 
-def wilson(hits: int, of: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a share (Wilson 1927; Brown et al. 2001, equation 4)."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = hits / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    # At the ends the formula is 0 and 1 but for rounding.
-    return (0.0 if hits == 0 else middle - half, 1.0 if hits == of else middle + half)
-
-
 def _robustness(arm: str, draws: Sequence[Draw], goal: str, learnt: bool) -> Robustness:
     scores = [d.score for d in draws if d.score is not None]
     bar, near, stopped = None, 0, 0
@@ -137,8 +128,9 @@ def _robustness(arm: str, draws: Sequence[Draw], goal: str, learnt: bool) -> Rob
         near = sum(reached)
         ended_early = (d.result.state == "stopped" for d in draws)
         stopped = sum(early and not r for early, r in zip(ended_early, reached, strict=True))
-    low, high = wilson(near, len(draws))
-    return Robustness(arm, len(draws), near, stopped, near / len(draws), low, high, bar, learnt)
+    share = stats.binomtest(near, len(draws)).proportion_ci(LEVEL, method="wilson")
+    ends = float(share.low), float(share.high)
+    return Robustness(arm, len(draws), near, stopped, near / len(draws), *ends, bar, learnt)
 
 
 def _importance(

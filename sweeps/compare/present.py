@@ -6,15 +6,18 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sweeps.errors import UserError
+from sweeps.folder import REPORT
 from sweeps.results import Results
 
-FOLDER = "report"
+if TYPE_CHECKING:
+    from sweeps.compare.statistics import Comparison
 
 
 def write_sweep_report(results: Results) -> Path | None:
@@ -26,7 +29,7 @@ def write_sweep_report(results: Results) -> Path | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SciPy's remarks on few numbers; the report says them.
-        return write_report([results], results.folder / FOLDER, analysis([results]))
+        return write_report([results], results.folder / REPORT, analysis([results]))
 
 
 def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) -> None:
@@ -49,10 +52,10 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
         if all(r.best is None for r in one.trials.values()):
             raise UserError(f"sweep {one.folder.name!r} has no scores to compare yet")
     if of_unlike_data(results):
-        _show_ranking(results, out or Path(FOLDER), as_json=as_json)
+        _show_ranking(results, out or Path(REPORT), as_json=as_json)
         return
     told = analysis(results)
-    target = out or (places[0] / FOLDER if len(places) == 1 else Path(FOLDER))
+    target = out or (places[0] / REPORT if len(places) == 1 else Path(REPORT))
     page = write_report(results, target, told)
     if as_json:
         print(json.dumps({**told, "report": str(page)}, ensure_ascii=False, allow_nan=False))
@@ -65,9 +68,7 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
             "`confirm: {top: 1, seeds: 5}` to the sweep file"
         )
     else:
-        console.print(Text(compared.sentence))
-        console.print()
-        console.print(league(results))
+        print_comparison(compared, console)
     console.print(Text(str(page), style="dim"), soft_wrap=True)
 
 
@@ -93,13 +94,10 @@ def _show_ranking(results: Sequence[Results], out: Path, *, as_json: bool) -> No
     console.print(Text(str(diagram), style="dim"), soft_wrap=True)
 
 
-def league(results: Sequence[Results]) -> Table:
-    """The arms on their confirmed seeds, best first."""
-    from sweeps.compare.analysis import comparison
+def print_comparison(compared: Comparison, console: Console) -> None:
+    """The arms on their confirmed seeds, best first, and what may be said of them."""
     from sweeps.compare.verdict import estimate
 
-    compared = comparison(results)
-    assert compared is not None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("confirmed arm", no_wrap=True)
     table.add_column("seeds", justify="right", no_wrap=True)
@@ -114,4 +112,6 @@ def league(results: Sequence[Results]) -> Table:
             "" if arm.median is None else f"{arm.median:.4g}",
             "" if arm.best is None else f"{arm.best:.4g}",
         )
-    return table
+    console.print(table)
+    console.print()
+    console.print(Text(compared.sentence, style="bold"))

@@ -7,11 +7,13 @@ What statistics add comes as a mapping, every key of it optional, arms by the la
     level        float: of all intervals, such as 0.95
     arms         [{label, n, median, iqm, low, high}]: of the confirmed seeds where there are any;
                  `low` and `high` are the interval of `iqm`. More numbers by name are more columns
-    pairs        [{a, b, difference, p, corrected_p, effect, verdict}]: two arms, by label; `low`
-                 and `high` are the interval of `difference`, `verdict` is a sentence
+    pairs        [{a, b, difference, p, corrected_p, effect, improvement, verdict}]: two arms, by
+                 label; `low` and `high` are the interval of `difference`, `improvement_low` and
+                 `improvement_high` of `improvement`, the probability that a run of `a` beats one
+                 of `b`; `verdict` is a sentence
     budget       {label: {"trials": {x, mean, low, high}, "epochs": {...}, "hours": {...}}}: the
                  expected best against what was spent, four lists of one length each
-    importance   [{path, share}], and `arm` where the shares are of one arm
+    importance   [{path, share, p}], and `arm` where the shares are of one arm; pale above p = 0.05
     notes        [str]: methods and their sources, told under the tables
     about        {"budget": str, "importance": str}: a sentence more on top of a section
 """

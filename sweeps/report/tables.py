@@ -29,7 +29,20 @@ ARM_COLUMNS = (
     "stopped",
     "ill",
 )
-PAIR_COLUMNS = ("a", "b", "difference", "low", "high", "p", "corrected_p", "effect", "verdict")
+PAIR_COLUMNS = (
+    "a",
+    "b",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "corrected_p",
+    "effect",
+    "improvement",
+    "improvement_low",
+    "improvement_high",
+    "verdict",
+)
 TRIAL_COLUMNS = ("uid", "sweep", "phase", "repeats", "draw", "seed", "state", "verdict", "best")
 MORE_TRIAL_COLUMNS = ("best_epoch", "seconds", "reason")
 

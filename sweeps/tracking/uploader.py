@@ -218,8 +218,9 @@ class Uploader:
         for name in FILES:
             if (self.sweep / name).is_file():
                 self._store.client.log_artifact(run, str(self.sweep / name))
-        if (self.sweep / "report").is_dir():
-            self._store.client.log_artifacts(run, str(self.sweep / "report"), "report")
+        report = self.sweep / folder.REPORT
+        if report.is_dir():
+            self._store.client.log_artifacts(run, str(report), folder.REPORT)
 
     def _send_model(self, result: TrialResult) -> None:
         """The best checkpoint of a trial and, loadable without this package, its generator."""

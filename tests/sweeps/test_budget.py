@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations, pairwise, permutations, product
+from itertools import combinations, pairwise, permutations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -58,13 +58,6 @@ def test_the_expected_best_is_the_mean_over_all_subsets(scores: list[float], goa
     best, ks = (min if goal == "min" else max), range(1, len(scores) + 1)
     brute = [fmean(best(subset) for subset in combinations(scores, k)) for k in ks]
     assert expected_best(scores, ks, goal) == pytest.approx(brute, rel=1e-13)
-
-
-@pytest.mark.parametrize("goal", ["min", "max"])
-def test_with_replacement_it_is_the_mean_over_all_tuples(goal: str) -> None:
-    scores, best = [5.0, 1.0, 1.0, 9.0], (min if goal == "min" else max)
-    brute = [fmean(best(tuple_) for tuple_ in product(scores, repeat=k)) for k in range(1, 7)]
-    assert expected_best(scores, range(1, 7), goal, replace=True) == pytest.approx(brute, rel=1e-13)
 
 
 def test_it_is_exact_for_ten_thousand_scores() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Callable
@@ -41,7 +40,9 @@ def by_number(trial: Trial, epoch: int) -> float:
 def place_of(tmp_path: Path, **changes: Any) -> Path:
     place = tmp_path / "scripted"
     place.mkdir(parents=True)
-    make_plan(SweepSpec.of({**SWEEP, **changes})).write(place)
+    spec = SweepSpec.of({**SWEEP, **changes})
+    make_plan(spec).write(place)
+    (place / "sweep.yaml").write_text(spec.text)
     return place
 
 
@@ -183,16 +184,18 @@ def test_a_confirmation_is_never_stopped_by_the_schedule(tmp_path: Path) -> None
 def test_a_driver_that_dies_at_any_report_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, until: int
 ) -> None:
-    schedule = {"name": "asha", "grace": 1, "eta": 2}
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    unbroken = place_of(whole, schedule=schedule)
-    play(unbroken, slots=1)
-    place = place_of(tmp_path, schedule=schedule)
-    play(place, slots=1, until=until)
-    play(place, slots=1)
-    assert fates(place) == fates(unbroken)
-    assert Plan.read(place) == Plan.read(unbroken)
+    broken_off(tmp_path, until, schedule={"name": "asha", "grace": 1, "eta": 2})
+
+
+def broken_off(tmp_path: Path, until: int, score: Score = by_number, **changes: Any) -> Path:
+    """A sweep whose driver died after so many reports, gone on with; it is as one unbroken."""
+    whole, broken = (place_of(tmp_path / name, **changes) for name in ("whole", "broken"))
+    play(whole, score, slots=1)
+    play(broken, score, slots=1, until=until)
+    play(broken, score, slots=1)
+    assert fates(broken) == fates(whole)
+    assert Plan.read(broken) == Plan.read(whole)
+    return broken
 
 
 def fates(place: Path) -> dict[str, tuple[str, int, str]]:
@@ -290,15 +293,7 @@ def test_promotion_lets_trials_wait_and_the_best_of_each_arm_be_trained_whole(
 
 @pytest.mark.parametrize("until", range(1, 60, 7))
 def test_promotion_goes_on_after_the_driver_died_at_any_report(tmp_path: Path, until: int) -> None:
-    changes: dict[str, Any] = {"schedule": PROMOTION, "search": {"trials_each": 9}}
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    unbroken = place_of(whole, **changes)
-    play(unbroken, worst_first, slots=1)
-    place = place_of(tmp_path, **changes)
-    play(place, worst_first, slots=1, until=until)
-    play(place, worst_first, slots=1)
-    assert fates(place) == fates(unbroken)
+    broken_off(tmp_path, until, worst_first, schedule=PROMOTION, search={"trials_each": 9})
 
 
 def best_diverges(trial: Trial, epoch: int) -> float:
@@ -322,18 +317,8 @@ def test_if_the_best_of_an_arm_diverges_the_next_is_trained_whole(
 
 @pytest.mark.parametrize("until", range(1, 60, 7))
 def test_brackets_are_dealt_the_same_after_the_driver_died(tmp_path: Path, until: int) -> None:
-    changes: dict[str, Any] = {
-        "schedule": {**PROMOTION, "brackets": 2},
-        "search": {"trials_each": 9},
-    }
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    unbroken = place_of(whole, **changes)
-    play(unbroken, worst_first, slots=1)
-    place = place_of(tmp_path, **changes)
-    play(place, worst_first, slots=1, until=until)
-    play(place, worst_first, slots=1)
-    assert fates(place) == fates(unbroken)
+    schedule = {**PROMOTION, "brackets": 2}
+    place = broken_off(tmp_path, until, worst_first, schedule=schedule, search={"trials_each": 9})
     hinge = Results.read(place).of_phase("explore")["hinge"]
     # Draws 1 and 5 are first judged at epoch 3, and the better of them is trained whole.
     assert {r.trial.draw for r in hinge if r.epoch == 4} == {5, 8}
@@ -382,7 +367,6 @@ def by_rate(trial: Trial, epoch: int) -> float:
 
 def test_tpe_learns_from_trials_that_wait_at_a_rung(tmp_path: Path) -> None:
     place = place_of(tmp_path, **TPE)
-    (place / "sweep.yaml").write_text(json.dumps({**SWEEP, **TPE}))
     play(place, by_rate, slots=1)
     rates = [
         r.trial.varied["generator.lr"] for r in Results.read(place).of_phase("explore")["hinge"]
@@ -394,11 +378,4 @@ def test_tpe_learns_from_trials_that_wait_at_a_rung(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("until", [3, 9, 17, 26])
 def test_tpe_chooses_the_same_points_after_the_driver_died(tmp_path: Path, until: int) -> None:
-    places = [place_of(tmp_path / name, **TPE) for name in ("whole", "broken")]
-    for place in places:
-        (place / "sweep.yaml").write_text(json.dumps({**SWEEP, **TPE}))
-    play(places[0], by_rate, slots=1)
-    play(places[1], by_rate, slots=1, until=until)
-    play(places[1], by_rate, slots=1)
-    assert Plan.read(places[1]) == Plan.read(places[0])
-    assert fates(places[1]) == fates(places[0])
+    broken_off(tmp_path, until, by_rate, **TPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sweeps import SweepSpec, journal, make_plan
 from sweeps.journal import Journal
 from sweeps.receipt import Cost, clock, costs, receipt
 from sweeps.results import Results
+from sweeps.settings import Confirm, Resources
 
 SWEEP: dict[str, Any] = {
     "name": "spent",
@@ -53,9 +55,17 @@ def test_the_table_has_gpu_hours_where_there_were_gpus(results: Results) -> None
     console = Console(width=80, record=True)
     console.print(receipt(results))
     rows = [line.split() for line in console.export_text().splitlines()]
-    assert rows[0] == ["cost", "search", "confirm", "spared", "GPU-hours"]
-    assert rows[1] == ["hinge", "19:00", "0:00", "6:00", "0.16"]
-    assert rows[-1] == ["all", "19:00", "0:00", "6:00", "0.16"]
+    assert rows[0] == ["cost", "search", "spared", "GPU-hours"]
+    assert rows[1] == ["hinge", "19:00", "6:00", "0.16"]
+    assert rows[-1] == ["all", "19:00", "6:00", "0.16"]
+
+
+def test_the_table_tells_of_confirmations_where_there_are_any(results: Results) -> None:
+    results.plan = replace(results.plan, confirm=Confirm(), resources=Resources())
+    console = Console(width=80, record=True)
+    console.print(receipt(results))
+    rows = [line.split() for line in console.export_text().splitlines()]
+    assert rows[:2] == [["cost", "search", "confirm", "spared"], ["hinge", "19:00", "0:00", "6:00"]]
 
 
 @pytest.mark.parametrize(("given", "shown"), [(0, "0:00"), (59.6, "1:00"), (3661, "1:01:01")])

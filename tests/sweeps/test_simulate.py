@@ -23,9 +23,9 @@ from sweeps.simulate import (
     rank_agreement,
     recommend,
     replay,
-    show_simulation,
     simulate,
 )
+from sweeps.simulation import show_simulation
 
 NAN = math.nan
 

@@ -157,9 +157,9 @@ function importance() {
       own.forEach((row, k) => {
         const y = 22 + 40 * k;
         root.append(s("text", { class: "name", x: 0, y: y - 6 }, row.path),
-          s("rect", { class: `block ${arm < 0 ? "c0" : colour(arm)}`, x: 0, y, width: Math.max(1, x(row.share)), height: 12, rx: 3 }),
+          s("rect", { class: `block ${arm < 0 ? "c0" : colour(arm)} ${row.p > 0.05 ? "pale" : ""}`, x: 0, y, width: Math.max(1, x(row.share)), height: 12, rx: 3 }),
           s("text", { class: "tick", x: x(row.share) + 8, y: y + 10 }, `${Math.round(row.share * 100)} %`));
-        add(x(row.share), y + 6, [row.path, `${(row.share * 100).toFixed(1)} %`]);
+        add(x(row.share), y + 6, [row.path, `${(row.share * 100).toFixed(1)} %`, typeof row.p === "number" && `p = ${number(row.p, 2)}`]);
       });
     }, `Importance of hyper-parameters ${group}`);
   }

@@ -71,6 +71,7 @@ function interval(arm, peers) {
       typeof arm.iqm === "number" ? marker(arm.index, x(arm.iqm), 8, 4) : null),
     `${figure(arm.low)} – ${figure(arm.high)}`);
 }
+const percent = (share) => `${Math.round(100 * share)} %`;
 function pairs() {
   if (!DATA.pairs.length) return;
   const some = (key) => DATA.pairs.some((pair) => (pair[key] ?? null) !== null);
@@ -81,6 +82,7 @@ function pairs() {
     { key: "b", title: "Against", text: true, show: (pair) => named(pair.b) },
     some("difference") && { key: "difference", title: "Difference", show: (pair) => figure(pair.difference) + (typeof pair.low === "number" ? ` [${figure(pair.low)}, ${figure(pair.high)}]` : "") },
     some("effect") && { key: "effect", title: "Effect size", show: (pair) => figure(pair.effect) },
+    some("improvement") && { key: "improvement", title: "Wins", about: "Probability that a run of the first arm beats one of the second", show: (pair) => percent(pair.improvement) + (typeof pair.improvement_low === "number" ? ` [${percent(pair.improvement_low)}, ${percent(pair.improvement_high)}]` : "") },
     some("p") && { key: "p", title: "p", show: (pair) => number(pair.p, 2) },
     some("corrected_p") && { key: "corrected_p", title: "Corrected p", show: (pair) => number(pair.corrected_p, 2) },
     some("verdict") && { key: "verdict", title: "In words", text: true, show: (pair) => h("span", { class: "words" }, pair.verdict ?? "") },
