@@ -141,12 +141,15 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True)
 @click.option("--until", type=float, help="Last step that counts; default: where the first ends.")
+@_storage
 @_json
-def simulate(source: Path, **asked: Any) -> None:
-    """Replay schedules on recorded curves (a CSV file, or a sweep's folder): cost and risk."""
+def simulate(source: Path, storage: Path, **asked: Any) -> None:
+    """Replay schedules on recorded curves (a CSV file, or a sweep's): what they cost and risk."""
+    from sweeps.folder import find
     from sweeps.simulation import show_simulation
 
-    show_simulation(source, **asked)
+    by_name = not source.suffix and not source.exists()
+    show_simulation(find(storage, str(source)) if by_name else source, **asked)
 
 
 @main.command("try")

@@ -318,6 +318,9 @@ class _Reader:
                 )
                 self.problems.add(("schedule", key), f"schedule.{key}", message)
         if schedule.calibrate is not None:
+            if not (self.folder / schedule.calibrate).exists():
+                message = f"no file or folder {show(schedule.calibrate)} beside the sweep file"
+                self.problems.add(("schedule", "calibrate"), "schedule.calibrate", message)
             for key in self.mapping("schedule").keys() & {"grace", "eta"}:
                 message = f"calibrate{self.at('schedule', 'calibrate')} chooses it: leave one out"
                 self.problems.add(("schedule", key), f"schedule.{key}", message)

@@ -52,5 +52,7 @@ def test_brackets_and_variant_change_what_is_best(curves: Path) -> None:
 
 def test_curves_that_are_not_there_are_told(tmp_path: Path) -> None:
     (tmp_path / "q.yaml").write_text(SWEEP % "")
-    with pytest.raises(UserError, match=r"curves.csv: neither a CSV file"):
+    with pytest.raises(
+        UserError, match=r"q.yaml:6: schedule.calibrate: no file or folder 'curves.csv'"
+    ):
         load_spec(tmp_path / "q.yaml")
