@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sweeps.plan import Trial, uid_of
+from sweeps.plan import Plan, Trial, uid_of
 from sweeps.results import Results
 from sweeps.space import seed_of
 
@@ -31,11 +32,11 @@ def confirmations(results: Results) -> Iterator[Trial]:
         for place in range(plan.confirm.top):
             for trials in best:
                 if place < len(trials):
-                    yield _again(trials[place], number, seed)
+                    yield _again(plan, trials[place], number, seed)
                     number += 1
 
 
-def _again(trial: Trial, number: int, seed: int) -> Trial:
+def _again(plan: Plan, trial: Trial, number: int, seed: int) -> Trial:
     digits = len(trial.uid.partition("-")[0])
     return Trial(
         uid=uid_of(number, trial.arm, digits),
@@ -46,4 +47,13 @@ def _again(trial: Trial, number: int, seed: int) -> Trial:
         config={**trial.config, "seed": seed},
         phase="confirm",
         repeats=trial.uid,
+        before=tuple((until, {**config, "seed": seed}) for until, config in _before(plan, trial)),
     )
+
+
+def _before(plan: Plan, trial: Trial) -> list[tuple[int, Mapping[str, Any]]]:
+    """What the state was trained with that a trial took over, first things first."""
+    if trial.source is None:
+        return []
+    source = plan.trial(trial.source)
+    return [*_before(plan, source), (trial.begins, source.config)]

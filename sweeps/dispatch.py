@@ -17,6 +17,7 @@ from sweeps.spending import Spending
 
 if TYPE_CHECKING:
     from sweeps.search.adaptive import Adaptive
+    from sweeps.search.population import Population, Turn
 
 
 class Dispatcher:
@@ -48,6 +49,7 @@ class Dispatcher:
             self._trials[result.trial.uid] = result.trial
         self._searched = False
         self._adaptive = _adaptive(results)
+        self._population = _population(results)
 
     @property
     def plan(self) -> Plan:
@@ -78,7 +80,8 @@ class Dispatcher:
         """Whether what is next hangs on reports: on scores, or on what is left of a budget."""
         budget = self.plan.budget
         limited = budget.hours is not None or budget.gpu_hours is not None
-        return limited or self._adaptive is not None or self.plan.schedule.variant == "promotion"
+        learns = self._adaptive is not None or self._population is not None
+        return limited or learns or self.plan.schedule.variant == "promotion"
 
     def began(self, uid: str) -> None:
         """A trial that was handed out has a machine now."""
@@ -96,6 +99,8 @@ class Dispatcher:
         decision = GO_ON
         if trial.phase == "explore":
             decision = self._schedule.judge(trial, epoch, score, stage)
+            if self._population and not ended:
+                decision = self._in_population(self._population, trial, epoch)
         if epoch == trial.epochs:
             self._schedule.leave(trial)
             return GO_ON
@@ -127,6 +132,11 @@ class Dispatcher:
             return self._queues["explore"].popleft()
         if self._adaptive and not self._searched and (uid := self._chosen()):
             return uid
+        if self._population:
+            self._results.refresh()
+            for turn in self._population.turns(self._results):
+                self._carry_out(turn)
+            return self._queues["explore"].popleft() if self._queues["explore"] else None
         promoted = self._schedule.promotable(self._searchers())
         return self._promote(promoted) if promoted else None
 
@@ -135,6 +145,32 @@ class Dispatcher:
         self._schedule.leave(self._trials[uid])
         self._log.append("promote", trial=uid, epoch=epoch, reason=reason)
         return uid
+
+    def _in_population(self, population: Population, trial: Trial, epoch: int) -> Decision:
+        self._results.refresh()
+        decision, turn = population.judge(trial, epoch, self._results)
+        if turn:
+            self._carry_out(turn, judged=trial.uid)
+        return decision
+
+    def _carry_out(self, turn: Turn, judged: str | None = None) -> None:
+        """Ends the worst, plans who takes their places, and lets the others go on.
+
+        Args:
+            judged: The trial whose report completed the turn: it did not wait.
+        """
+        for uid, decision in turn.decided.items():
+            if decision.action == "stop" and uid != judged:
+                self._log.append("stop", trial=uid, epoch=turn.epoch, reason=decision.reason)
+            elif self._results.trials[uid].state == "paused":
+                reason = f"pbt, epoch {turn.epoch}: goes on"
+                self._log.append("promote", trial=uid, epoch=turn.epoch, reason=reason)
+                self._queues["explore"].append(uid)
+        for trial in turn.joining:
+            if trial.uid not in self._trials:
+                self._join(trial)
+                self._queues["explore"].append(trial.uid)
+        self._results.refresh()
 
     def _chosen(self) -> str | None:
         """The next trial of a search that learns; it joins before it starts."""
@@ -167,7 +203,13 @@ class Dispatcher:
     def _end_search(self) -> None:
         """What still waits at a rung has lost; the winners are planned again."""
         self._searched = True
-        for uid, epoch, reason in self._schedule.waiting():
+        self._results.refresh()
+        waiting = (
+            self._population.waiting(self._results)
+            if self._population
+            else self._schedule.waiting()
+        )
+        for uid, epoch, reason in waiting:
             self._log.append("stop", trial=uid, epoch=epoch, reason=reason)
         self._results.refresh()
         for trial in confirmations(self._results):
@@ -198,6 +240,15 @@ class Dispatcher:
         """The trials of the search that are under way."""
         trials = (self._trials[uid] for uid in self._live)
         return [trial for trial in trials if trial.phase == "explore"]
+
+
+def _population(results: Results) -> Population | None:
+    """The population of a sweep that trains one."""
+    if results.plan.search.method != "pbt":
+        return None
+    from sweeps.search.population import Population
+
+    return Population(results.plan, results.folder)
 
 
 def _adaptive(results: Results) -> Adaptive | None:

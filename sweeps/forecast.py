@@ -20,7 +20,9 @@ def forecast(plan: Plan) -> dict[str, Any]:
     count, epochs = len(lengths), sum(lengths)
     rungs: list[list[int]] = []
     expected = float(epochs)
-    if schedule.name == "asha":
+    if plan.search.method == "pbt":
+        rungs = [list(range(schedule.grace, plan.epochs, schedule.grace))]
+    elif schedule.name == "asha":
         setting = Setting(schedule.variant, schedule.grace, schedule.eta, schedule.brackets)
         rungs = [rule.epochs for rule in Brackets(setting, last=plan.epochs).rules]
         groups = list(arms.values())

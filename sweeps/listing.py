@@ -70,8 +70,13 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
 
 
 def _print_schedule(plan: Plan, facts: Mapping[str, Any], console: Console) -> None:
-    if facts["rungs"]:
-        rungs = ", ".join(map(str, facts["rungs"]))
+    rungs = ", ".join(map(str, facts["rungs"]))
+    if plan.search.method == "pbt":
+        console.print(
+            f"a population an arm, its worst replaced at epochs {rungs}: {facts['epochs']} epochs "
+            "will be trained"
+        )
+    elif rungs:
         console.print(f"asha within {plan.schedule.within}, rungs at epochs {rungs}")
         for later in facts["brackets"][1:]:
             places = ", ".join(map(str, later)) or "none: trained whole"

@@ -49,6 +49,9 @@ class Trial:
         config: Its whole `RunConfig`, as nested mappings.
         phase: Whether it searches, or trains a point that the search found again.
         repeats: Of a confirmation, the trial whose point it has.
+        source, begins: Of a trial that takes over another's state: whose, and after which epoch.
+        before: Of a confirmation of such a trial, what it trains with at first: for each stretch
+            its last epoch and its `RunConfig`.
     """
 
     uid: str
@@ -59,11 +62,23 @@ class Trial:
     config: Mapping[str, Any]
     phase: Literal["explore", "confirm"] = "explore"
     repeats: str | None = None
+    source: str | None = None
+    begins: int = 0
+    before: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+
+    def __post_init__(self) -> None:
+        # JSON knows no tuples.
+        object.__setattr__(self, "before", tuple((until, run) for until, run in self.before))
 
     @property
     def epochs(self) -> int:
-        """How long it trains unless it is stopped."""
+        """The epoch at which it ends unless it is stopped."""
         return int(self.config["epochs"])
+
+    def stretch(self, epoch: int) -> tuple[int, Mapping[str, Any]]:
+        """Until which epoch it trains alike after an epoch, and with which `RunConfig`."""
+        ahead = ((until, run) for until, run in self.before if epoch < until)
+        return next(ahead, (self.epochs, self.config))
 
 
 @dataclass(frozen=True)
@@ -162,7 +177,8 @@ class Plan:
         """How many trials the search gives each arm in the end."""
         if self.search.method == "tpe":
             return {arm.label: self.search.trials_each for arm in self.arms}
-        return dict(Counter(t.arm for t in self.trials if t.phase == "explore"))
+        explored = (t for t in self.trials if t.phase == "explore")
+        return dict(Counter(t.arm for t in explored if t.source is None))
 
     @property
     def confirmations(self) -> int:
@@ -171,6 +187,10 @@ class Plan:
             return 0
         points = sum(min(self.confirm.top, count) for count in self.searched.values())
         return points * self.confirm.seeds
+
+    def keeps(self, epoch: int) -> int:
+        """The epoch, up to this one, whose state of a trial another may still take over."""
+        return epoch - epoch % self.schedule.grace if self.search.method == "pbt" else epoch
 
     @cached_property
     def _by_uid(self) -> dict[str, Trial]:

@@ -34,7 +34,7 @@ def costs(results: Results) -> list[Cost]:
             arm=arm,
             search=sum(map(seconds, trials)),
             confirm=sum(map(seconds, phases["confirm"].get(arm, []))),
-            spared=sum(map(_spared, trials)),
+            spared=sum(_spared(results, trial) for trial in trials),
         )
         for arm, trials in phases["explore"].items()
     ]
@@ -82,7 +82,7 @@ def clock(value: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _spared(result: TrialResult) -> float:
-    if not result.ended or not result.epoch:
+def _spared(results: Results, result: TrialResult) -> float:
+    if not result.ended or not result.trained:
         return 0.0
-    return seconds(result) / result.epoch * (result.trial.epochs - result.epoch)
+    return seconds(result) / result.trained * results.spared(result)

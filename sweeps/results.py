@@ -59,8 +59,17 @@ class TrialResult:
 
     @property
     def epoch(self) -> int:
-        """The last epoch reported, 0 before the first."""
-        return self.points[-1].epoch if self.points else 0
+        """The last epoch reported; before the first, the one that it goes on from."""
+        return self.points[-1].epoch if self.points else self.trial.begins
+
+    @property
+    def trained(self) -> int:
+        """How many epochs it has trained itself."""
+        return self.epoch - self.trial.begins
+
+    def at(self, epoch: int) -> float | None:
+        """The objective at an epoch, or None where it has not reported that."""
+        return next((p.values.get(self.objective) for p in self.points if p.epoch == epoch), None)
 
     @property
     def ended(self) -> bool:
@@ -212,27 +221,36 @@ class Results:
 
     @property
     def epochs_done(self) -> int:
-        return sum(r.epoch for r in self.trials.values())
+        return sum(r.trained for r in self.trials.values())
 
     @property
     def epochs_planned(self) -> int:
         """What a run without early stopping would train, confirmations included."""
-        return sum(r.trial.epochs for r in self.trials.values()) + self.to_join * self.plan.epochs
+        planned = (r.trial.epochs for r in self.trials.values() if r.trial.source is None)
+        return sum(planned) + self.to_join * self.plan.epochs
 
     @property
     def to_join(self) -> int:
         """How many trials are still to be planned: of a search that learns, and confirmations."""
-        search = [r for r in self.trials.values() if r.trial.phase == "explore"]
-        if self.state == "finished" or len(search) < len(self.trials):
+        if self.state == "finished" or any(r.trial.repeats for r in self.trials.values()):
             return 0
-        left = sum(self.plan.searched.values()) - len(search)
-        return left + self.plan.confirmations
+        search = sum(r.trial.source is None for r in self.trials.values())
+        return sum(self.plan.searched.values()) - search + self.plan.confirmations
 
     @property
     def epochs_saved(self) -> int:
         """Epochs of the search that trials which ended did not train."""
         search = (r for r in self.trials.values() if r.trial.phase == "explore")
-        return sum(r.trial.epochs - r.epoch for r in search if r.ended)
+        return sum(self.spared(r) for r in search if r.ended)
+
+    def spared(self, result: TrialResult) -> int:
+        """Epochs that a trial which ended did not train, and none in its place either."""
+        until = result.trial.epochs
+        if self.plan.search.method == "pbt":
+            place = result.trial.arm, result.trial.draw
+            heirs = (t.begins for t in self.plan.trials if t.source and (t.arm, t.draw) == place)
+            until = min((begins for begins in heirs if begins >= result.epoch), default=until)
+        return until - result.epoch
 
     @property
     def confirmed(self) -> dict[str, list[float]]:

@@ -111,12 +111,14 @@ class Search:
 
     Args:
         method: `random` draws; `sobol` and `halton` draw so that the points keep their distance;
-            `tpe` draws first and then learns from the trials that ended; `grid` tries them all.
+            `tpe` draws first and then learns from the trials that ended; `grid` tries them all;
+            `pbt` draws a population, in which every `schedule.grace` epochs the worst 1/eta take
+            over the state of the best and change its values (population-based training).
         trials_each: Points per arm, of any search but a grid.
         seed: Of the draws; equal seeds give equal sweeps.
     """
 
-    method: Literal["random", "grid", "sobol", "halton", "tpe"] = "random"
+    method: Literal["random", "grid", "sobol", "halton", "tpe", "pbt"] = "random"
     trials_each: Count = 8
     seed: Whole = 0
 

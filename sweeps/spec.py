@@ -23,6 +23,7 @@ from sweeps.paths import WHY_NOT, Paths
 from sweeps.schedule.rungs import rung_epochs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import MAX_TRIALS, Range, Search, Space
+from sweeps.variation import changeable
 from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, read_yaml
 
 ENOUGH = 500
@@ -136,6 +137,7 @@ class _Reader:
         composer = Composer.of(base, objective, sections, catalogue)
         space = self.space(composer, sections, search, catalogue)
         self.check_conflicts(composer.fixed(), space, schedule, resources)
+        self.check_population(search, schedule, space)
         self.check_budget(budget, resources)
         name = self.name()
         self.problems.refuse()
@@ -338,6 +340,33 @@ class _Reader:
         if resources.gpu > 1 and resources.gpu % 1:
             message = f"more than one GPU must be a whole number of them, got {resources.gpu:g}"
             self.problems.add(("resources", "gpu"), "resources.gpu", message)
+
+    def check_population(self, search: Search, schedule: Schedule, space: Space) -> None:
+        """A population takes from the schedule only when it turns, and how many it replaces."""
+        if search.method != "pbt":
+            return
+        method = f"method pbt{self.at('search', 'method')}"
+        if search.trials_each < schedule.eta:
+            message = (
+                f"{method} replaces 1 of {schedule.eta} (schedule.eta), which of "
+                f"{search.trials_each} is none: take at least {schedule.eta}"
+            )
+            self.problems.add(("search", "trials_each"), "search.trials_each", message)
+        usual = Schedule()
+        for key in ("name", "variant", "brackets", "within", "calibrate"):
+            if getattr(schedule, key) != getattr(usual, key):
+                message = f"{method} takes only grace and eta from the schedule: leave this out"
+                self.problems.add(("schedule", key), f"schedule.{key}", message)
+        paths = [dimension.path for dimension in space.nuisance]
+        if "epochs" in paths:
+            message = f"{method} compares trials of equal length: set it in base"
+            self.problems.add(("nuisance", "epochs"), "epochs", message)
+        if not any(map(changeable, space.nuisance)) and not self.problems.found:
+            message = (
+                f"{method} changes values in mid-training: vary a number of generator, "
+                "discriminator, loss or penalty"
+            )
+            self.problems.add(("nuisance",), "nuisance", message)
 
     def check_budget(self, budget: Budget, resources: Resources) -> None:
         """A limit that nothing counts against is none."""

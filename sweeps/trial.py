@@ -24,6 +24,8 @@ from sweeps.results import TrialResult
 from sweeps.version import code_version
 
 if TYPE_CHECKING:
+    import torch
+
     from gancore.training import EpochReport, Training
 
 GRID_SCALE = 2
@@ -70,11 +72,9 @@ def run_trial(
         earlier.add(record)
     with Journal(sweep, uid) as log:
         try:
-            training, passport = _begin(sweep, folder, trial, earlier, device)
+            training, passport = _begin(sweep, trial, earlier, device)
             log.append("start", **passport, ray_node=ray_node)
-            # A confirmation is trained whole, whatever ails it.
-            stop_on = plan.stop_on if trial.phase == "explore" else ()
-            yield from _epochs(folder, training, earlier, log, stop_on)
+            yield from _epochs(sweep, plan, training, earlier, log)
         except Unavailable as error:
             # No other trial could run either: this one does not count as tried.
             yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))
@@ -92,18 +92,17 @@ def run_trial(
 
 
 def _begin(
-    sweep: Path, folder: Path, trial: Trial, earlier: TrialResult, device: str | None
+    sweep: Path, trial: Trial, earlier: TrialResult, device: str | None
 ) -> tuple[Training, dict[str, Any]]:
     """The run at the newest state that verifies, and what the journal says of this attempt."""
-    from gancore.training import checkpoint, train
+    from gancore.training import checkpoint
 
-    found, troubles = checkpoint.newest(folder / "checkpoints", at_most=earlier.epoch)
-    training = train(
-        RunConfig.of(trial.config),
-        state=found.state if found else None,
-        device=device,
-        evaluation=sweep / "evaluation",
-    )
+    own = trial_folder(sweep, trial.uid) / "checkpoints"
+    found, troubles = checkpoint.newest(own, at_most=earlier.epoch)
+    if found is None and trial.source is not None:
+        there = trial_folder(sweep, trial.source) / "checkpoints"
+        found = checkpoint.load(checkpoint.path_of(there, trial.begins))
+    training = _train(sweep, trial, found.state if found else None, device)
     passport = training.system.passport()
     return training, {
         "trial": trial.uid,
@@ -120,28 +119,51 @@ def _begin(
     }
 
 
+def _train(
+    sweep: Path, trial: Trial, state: dict[str, Any] | None, device: str | torch.device | None
+) -> Training:
+    """The run as it is to go on from a state."""
+    from gancore.training import train
+
+    _, config = trial.stretch(state["epoch"] if state else 0)
+    evaluation = sweep / "evaluation"
+    return train(RunConfig.of(config), state=state, device=device, evaluation=evaluation)
+
+
+def _reports(
+    sweep: Path, trial: Trial, training: Training
+) -> Iterator[tuple[Training, EpochReport]]:
+    """A trial's epochs; where its values change on the way, a new run takes the state over."""
+    until, _ = trial.stretch(training.epoch)
+    for report in training:
+        yield training, report
+        if report.epoch == until < trial.epochs:
+            changed = _train(sweep, trial, training.state_dict(), training.device)
+            yield from _reports(sweep, trial, changed)
+            return
+
+
 def _epochs(
-    folder: Path,
-    training: Training,
-    result: TrialResult,
-    log: Journal,
-    stop_on: Collection[str],
+    sweep: Path, plan: Plan, training: Training, result: TrialResult, log: Journal
 ) -> Iterator[Progress]:
     from gancore.systems import grid
 
-    uid = result.trial.uid
+    trial, uid = result.trial, result.trial.uid
+    folder = trial_folder(sweep, uid)
+    # A confirmation is trained whole, whatever ails it.
+    stop_on = plan.stop_on if trial.phase == "explore" else ()
     if training.epoch == 0:
         _keep_grid(folder, 0, grid.png(training.system.grid(), GRID_SCALE))
-    for report in training:
-        _keep(folder, training, report, result, log)
-        if end := _end(report, training.config.epochs, stop_on):
+    for run, report in _reports(sweep, trial, training):
+        _keep(folder, run, report, result, log, plan.keeps(report.epoch))
+        if end := _end(report, trial.epochs, stop_on):
             log.append("end", trial=uid, epoch=report.epoch, **end)
         yield Progress(
             uid,
             report.epoch,
             report.scores[result.objective],
             report.stage,
-            ended=bool(end) and report.epoch < training.config.epochs,
+            ended=bool(end) and report.epoch < trial.epochs,
         )
 
 
@@ -163,8 +185,13 @@ def _keep(
     report: EpochReport,
     result: TrialResult,
     log: Journal,
+    kept: int,
 ) -> None:
-    """Makes an epoch durable: grid, journal, checkpoint, in the order in which each is read."""
+    """Makes an epoch durable: grid, journal, checkpoint, in the order in which each is read.
+
+    Args:
+        kept: An epoch whose checkpoint must stay, beside the best and the newest.
+    """
     from gancore.systems import grid
     from gancore.training import checkpoint
 
@@ -191,7 +218,7 @@ def _keep(
     if result.best_epoch == report.epoch:
         write_json(folder / "best.json", {"epoch": report.epoch, "checkpoint": path.name})
     # The one before the newest stays too: should the newest prove damaged, there is a way back.
-    keep = {report.epoch, report.epoch - 1, result.best_epoch or report.epoch}
+    keep = {report.epoch, report.epoch - 1, result.best_epoch or report.epoch, kept}
     checkpoint.prune(checkpoints, keep)
 
 

@@ -74,8 +74,12 @@ class Player:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what was learnt; rates and momenta stay those of the settings."""
         self.network.load_state_dict(state["network"])
+        own = [{k: v for k, v in g.items() if k != "params"} for g in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, settings in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(settings)
 
 
 def made(seed: int, *makers: Callable[[], nn.Module]) -> list[nn.Module]:

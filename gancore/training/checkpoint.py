@@ -41,12 +41,17 @@ class Checkpoint:
     shape: ImageShape
 
 
+def path_of(folder: Path, epoch: int) -> Path:
+    """Where the checkpoint after an epoch lies."""
+    return folder / f"epoch-{epoch:04d}.pt"
+
+
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """Writes a checkpoint; it counts from the moment that this returns."""
     stream = io.BytesIO()
     torch.save(checkpoint.state, stream)
     content = stream.getvalue()
-    path = folder / f"epoch-{checkpoint.epoch:04d}.pt"
+    path = path_of(folder, checkpoint.epoch)
     write_atomically(path, content)
     write_json(
         path.with_suffix(".json"),

@@ -75,8 +75,13 @@ class Curve:
 
 
 def draws_of(results: Results) -> dict[str, list[Draw]]:
-    """The trials of the search by arm that began and ended; the others are no draws, or not yet."""
+    """The trials of the search by arm that began and ended; the others are no draws, or not yet.
+
+    A population has none: its trials go on from one another.
+    """
     found: dict[str, list[Draw]] = {}
+    if results.plan.search.method == "pbt":
+        return found
     stages: dict[str, int] = {}
     arms = results.of_phase("explore")
     begun = {arm: [r for r in rs if r.ended and r.starts] for arm, rs in arms.items()}
