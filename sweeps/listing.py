@@ -147,6 +147,8 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
                 "arm": r.trial.arm,
                 "draw": r.trial.draw,
                 "seed": r.trial.seed,
+                "source": r.trial.source,
+                "begins": r.trial.begins,
                 "varied": r.trial.varied,
                 "state": r.state,
                 "verdict": r.verdict,

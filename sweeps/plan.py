@@ -189,8 +189,14 @@ class Plan:
         return points * self.confirm.seeds
 
     def keeps(self, epoch: int) -> int:
-        """The epoch, up to this one, whose state of a trial another may still take over."""
-        return epoch - epoch % self.schedule.grace if self.search.method == "pbt" else epoch
+        """The epoch whose state others may still take over from a trial that has come to this one.
+
+        Of a population it is that of the last turn before: who takes over may begin any time until
+        all have come to the next.
+        """
+        if self.search.method != "pbt":
+            return epoch
+        return (epoch - 1) // self.schedule.grace * self.schedule.grace
 
     @cached_property
     def _by_uid(self) -> dict[str, Trial]:

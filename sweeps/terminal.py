@@ -154,9 +154,11 @@ def trial_table(results: Results, shown: list[TrialResult]) -> Table:
 
 
 def _remark(result: TrialResult) -> str:
-    """Why a trial ended early; of one that did not, what ails it."""
+    """Why a trial ended early; of one that did not, where it comes from or what ails it."""
     if result.ended and result.state != "completed":
         return result.reason
+    if result.trial.source:
+        return f"goes on from {result.trial.source} after epoch {result.trial.begins}"
     evidence = result.points[-1].evidence if result.points else ""
     return f"{result.verdict}: {evidence}" if evidence else ""
 
@@ -200,11 +202,8 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     console.print()
     print_verdict(results, console)
     if results.state == "finished":
-        console.print(
-            f"{done} of {planned} epochs trained: early stopping saved {saved} "
-            f"({saved / planned:.0%})",
-            highlight=False,
-        )
+        spared = f": early stopping saved {saved} ({saved / planned:.0%})" if saved else ""
+        console.print(f"{done} of {planned} epochs trained{spared}", highlight=False)
         console.print()
         console.print(receipt(results))
         console.print()

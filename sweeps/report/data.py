@@ -273,6 +273,8 @@ def _trial(shown: Shown, arm: int, dimensions: Sequence[Mapping[str, Any]]) -> d
         "sweep": shown.sweep,
         "phase": trial.phase,
         "repeats": trial.repeats,
+        "source": trial.source,
+        "begins": trial.begins,
         "draw": trial.draw,
         "seed": trial.seed,
         "state": result.state,

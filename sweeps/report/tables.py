@@ -43,7 +43,19 @@ PAIR_COLUMNS = (
     "improvement_high",
     "verdict",
 )
-TRIAL_COLUMNS = ("uid", "sweep", "phase", "repeats", "draw", "seed", "state", "verdict", "best")
+TRIAL_COLUMNS = (
+    "uid",
+    "sweep",
+    "phase",
+    "repeats",
+    "source",
+    "begins",
+    "draw",
+    "seed",
+    "state",
+    "verdict",
+    "best",
+)
 MORE_TRIAL_COLUMNS = ("best_epoch", "seconds", "reason")
 
 _LATEX = {

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gancore.config import flatten
 from sweeps import journal
-from sweeps.plan import Plan
+from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results, TrialResult
 
 SWEEP_ID = "gansweep.sweep_id"
@@ -83,6 +83,9 @@ def trial_tags(result: TrialResult, state: str) -> dict[str, str]:
         "gansweep.draw": trial.draw,
         "gansweep.phase": trial.phase,
         "gansweep.repeats": trial.repeats,
+        "gansweep.source": trial.source,
+        "gansweep.begins": trial.begins if trial.source else None,
+        "gansweep.trained_before": _before(trial),
         "gansweep.seed": trial.seed,
         "gansweep.state": state,
         "gansweep.verdict": result.verdict,
@@ -100,6 +103,17 @@ def trial_tags(result: TrialResult, state: str) -> dict[str, str]:
         **_source(),
     }
     return _texts(tags)
+
+
+def _before(trial: Trial) -> str | None:
+    """What a run of changing values trained with before those that are its parameters."""
+    last = dict(flatten(trial.config))
+    told = [
+        f"to epoch {until}: "
+        + ", ".join(f"{k} {decimal(v)}" for k, v in flatten(run) if last.get(k) != v)
+        for until, run in trial.before
+    ]
+    return "; ".join(told) or None
 
 
 def trial_values(points: list[Point]) -> list[Value]:

@@ -173,7 +173,12 @@ class TestThroughRay:
 
 
 def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tmp_path: Path, cache: Path) -> None:
-    spec = sweep(base={**BASE, "epochs": 6}, schedule="none")
+    # A population: its trials wait for one another and take each other's state over.
+    spec = sweep(
+        base={**BASE, "epochs": 4},
+        search={"method": "pbt", "trials_each": 2},
+        schedule={"grace": 2, "eta": 2},
+    )
     file = tmp_path / "q.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in spec.items() if k != "name"}))
     environment = {**os.environ, "GANSWEEP_CACHE": str(cache)}
@@ -203,7 +208,7 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tmp_path: Path, c
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert Results.read(place).epochs_done < 24
+    assert Results.read(place).epochs_done < 16
     done = subprocess.run(
         command("killed", "resume", "q"),
         env=environment,
@@ -215,8 +220,11 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tmp_path: Path, c
     assert done.returncode == 0, done.stderr
 
     calm, killed = Results.read(tmp_path / "calm" / "q"), Results.read(place)
+    assert sorted(calm.trials) == sorted(killed.trials)
+    assert sum(r.trial.begins > 0 for r in calm.trials.values()) == 2
     for uid, result in calm.trials.items():
-        curve, again = result.points, killed.trials[uid].points
-        assert [p.epoch for p in again] == list(range(1, 7))
-        assert [p.values["fid64"] for p in again] == [p.values["fid64"] for p in curve]
-        assert killed.trials[uid].state == "completed"
+        curve, other = result.points, killed.trials[uid]
+        assert other.trial == result.trial
+        assert [p.epoch for p in other.points] == [p.epoch for p in curve]
+        assert [p.values["fid64"] for p in other.points] == [p.values["fid64"] for p in curve]
+        assert other.state == result.state in ("completed", "stopped")

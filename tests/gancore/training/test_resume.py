@@ -76,6 +76,18 @@ def test_killed_after_any_epoch_it_goes_on_as_if_nothing_had_happened(
     assert again.epoch == EPOCHS
 
 
+def test_a_state_is_gone_on_from_with_other_rates_and_momenta(tmp_path: Path) -> None:
+    first = train(run_config({"model": {"name": "mlp", "width": 16}}), device="cpu")
+    next(first)
+    state = load(save(tmp_path, first.checkpoint())).state
+    for changes in ({"generator": {"lr": 1e-3}}, {"discriminator": {"beta1": 0.9}}):
+        config = run_config({"model": {"name": "mlp", "width": 16}, **changes})
+        changed = train(config, state=state, device="cpu")
+        report = next(changed)
+        again = train(first.config, state=state, device="cpu")
+        assert told(report) != told(next(again)), changes
+
+
 def test_leaving_out_any_part_of_the_state_is_seen(
     uninterrupted: tuple[RunConfig, list[Any], list[Any]],
 ) -> None:
