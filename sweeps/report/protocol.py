@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sweeps.plan import Plan
 from sweeps.results import Results
 
 
@@ -13,8 +14,6 @@ def sweep_facts(name: str, results: Results) -> dict[str, Any]:
     """A sweep in a few words, and its file in full."""
     path = results.folder / "sweep.yaml"
     plan = results.plan
-    rest = {k: v for k, v in vars(plan.schedule).items() if k != "name" and v is not None}
-    schedule = [plan.schedule.name, *(f"{key} {word(value)}" for key, value in rest.items())]
     return {
         "name": name,
         "state": results.state,
@@ -24,9 +23,19 @@ def sweep_facts(name: str, results: Results) -> dict[str, Any]:
         "epochs_done": results.epochs_done,
         "epochs_planned": results.epochs_planned,
         "digest": plan.digest,
-        "schedule": "none" if plan.schedule.name == "none" else ", ".join(schedule),
+        "schedule": _schedule(plan),
         "text": path.read_text(encoding="utf-8") if path.is_file() else "",
     }
+
+
+def _schedule(plan: Plan) -> str:
+    asked = vars(plan.schedule)
+    if plan.search.method == "pbt":
+        return f"pbt, the worst of {asked['eta']} replaced every {asked['grace']} epochs"
+    if asked["name"] == "none":
+        return "none"
+    rest = (f"{k} {word(v)}" for k, v in asked.items() if k != "name" and v is not None)
+    return ", ".join(["asha", *rest])
 
 
 def machine_facts(results: Sequence[Results]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from sweeps.confirm import confirmations
 from sweeps.plan import Plan, Trial
 from sweeps.receipt import costs
 from sweeps.results import Results
+from sweeps.tracking.description import decimal, trial_tags
 from sweeps.variation import Explorer
 
 POPULATION: dict[str, Any] = {
@@ -158,6 +159,22 @@ def test_a_confirmation_trains_what_its_line_trained_with(tmp_path: Path) -> Non
             assert epoch < until <= 8
             assert config == {**line.config, "seed": trial.seed}
             line = plan.trial(trial.repeats or "")
+
+
+def test_mlflow_is_told_where_a_run_comes_from(tmp_path: Path) -> None:
+    place = populated(tmp_path)
+    play(place, by_rate)
+    results = Results.read(place)
+    taken = next(r for r in results.trials.values() if r.trial.source)
+    tags = trial_tags(taken, taken.state)
+    assert tags["gansweep.source"] == taken.trial.source
+    assert tags["gansweep.begins"] == "2"
+    assert "gansweep.source" not in trial_tags(results.trials[taken.trial.source or ""], "running")
+    again = next(r for r in results.trials.values() if r.trial.before)
+    before = dict(again.trial.before)
+    told = trial_tags(again, again.state)["gansweep.trained_before"]
+    for until, run in before.items():
+        assert f"to epoch {until}: generator.lr {decimal(run['generator']['lr'])}" in told
 
 
 def test_a_number_is_drawn_anew_or_moves_a_fifth_and_stays_in_its_range() -> None:
