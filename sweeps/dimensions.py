@@ -232,7 +232,8 @@ class DimensionReader:
             values = tuple(tie.of(value) for value in end.values.corners)
             taker = Dimension(tie.path, Choice(values), tie.when)
             told = [m for value in values if (m := self._paths.refused(taker, value))]
-            message = f"same_as: {told[0]}" if told else None
+            values_of = end.path if tie.times is None else f"{tie.times:g} times {end.path}"
+            message = f"same_as: cannot be all of {values_of}: {told[0]}" if told else None
         if message:
             self._wrong(tie.path, tie.where, message)
         return not message
