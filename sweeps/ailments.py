@@ -43,7 +43,8 @@ def ailments(results: Results) -> list[Ailment]:
         own = [r for r in reported if r.verdict == name]
         if own:
             arms = Counter(r.trial.arm for r in own)
-            where = () if name in GOOD else tuple(_common(own, reported, results.plan.scientific))
+            aside = (*results.plan.scientific, *results.plan.tied)
+            where = () if name in GOOD else tuple(_common(own, reported, aside))
             uids = tuple(r.trial.uid for r in own)
             found.append(Ailment(name, uids, dict(arms.most_common()), where))
     return found
@@ -69,11 +70,11 @@ def ailment_table(found: Sequence[Ailment]) -> Table:
 
 
 def _common(
-    own: Sequence[TrialResult], all_trials: Sequence[TrialResult], scientific: Sequence[str]
+    own: Sequence[TrialResult], all_trials: Sequence[TrialResult], aside: Sequence[str]
 ) -> list[str]:
     """What the values of some trials have in common, where that is narrower than the space."""
     told = []
-    keys = dict.fromkeys(key for r in all_trials for key in r.trial.varied if key not in scientific)
+    keys = dict.fromkeys(key for r in all_trials for key in r.trial.varied if key not in aside)
     for key in keys:
         values = [r.trial.varied[key] for r in own if key in r.trial.varied]
         every = [r.trial.varied[key] for r in all_trials if key in r.trial.varied]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gancore.catalogue import Catalogue
 from gancore.config import COMPONENTS, ConfigError, RunConfig
 from sweeps.paths import Paths
-from sweeps.space import Choice, Dimension, Search, Space
+from sweeps.space import Dimension, Search, Space, Tie, listed
 from sweeps.yamlfile import Problems, Where
 
 ConfigPath = tuple[str, ...]
@@ -20,7 +20,7 @@ ConfigPath = tuple[str, ...]
 class _Blame(NamedTuple):
     where: Where
     key: str
-    dimension: Dimension | None
+    dimension: Dimension | Tie | None
 
 
 @dataclass
@@ -88,13 +88,14 @@ class RunCheck:
             remedy = self._remedy(path, config, blame)
             words = remedy or message
             # Every draw from a range has a message of its own; one speaks for all.
-            draws = blame.dimension and not isinstance(blame.dimension.values, Choice)
+            draws = blame.dimension and listed(blame.dimension) is None
             group = (blame.where, blame.key, "" if draws else words)
             yield found.setdefault(group, _Finding(blame, words, bool(remedy)))
 
     @cached_property
-    def _dimensions(self) -> dict[str, Dimension]:
-        return {d.path: d for d in (*self.space.scientific, *self.space.nuisance)}
+    def _dimensions(self) -> dict[str, Dimension | Tie]:
+        dimensions = {d.path: d for d in (*self.space.scientific, *self.space.nuisance)}
+        return {**dimensions, **{tie.path: tie for tie in self.space.ties}}
 
     def _lacks(self, section: str) -> bool:
         """Whether a key of a section was refused; it may be the one that the section needs."""
@@ -120,8 +121,8 @@ class RunCheck:
         chosen = key if key in varied else section[0]
         dimension = self._dimensions[chosen]
         place = dimension.where
-        if isinstance(dimension.values, Choice):
-            place = (*place, dimension.values.values.index(varied[chosen]))
+        if values := listed(dimension):
+            place = (*place, values.index(varied[chosen]))
         return _Blame(place, key, dimension)
 
     def _remedy(self, path: ConfigPath, config: Mapping[str, Any], blame: _Blame) -> str | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+import yaml
+
+from gancore.config import COMPONENTS
 from gancore.schema import Refused, show, unknown
 from sweeps.paths import Paths
-from sweeps.space import SCALES, Choice, Dimension, Range, Space
+from sweeps.space import SCALES, Choice, Dimension, Range, Space, Tie, listed
 from sweeps.yamlfile import Problems, Where
 
-KINDS = ("choice", *SCALES)
+KINDS = ("choice", *SCALES, "same_as")
 SECTIONS = ("scientific", "nuisance")
 
 
@@ -41,24 +45,27 @@ class DimensionReader:
                 path, ("nuisance", path), f"is scientific already{first}: it is one or other"
             )
             del read["nuisance"][path]
-        dimensions = {d.path: d for section in read.values() for d in section.values()}
+        varied = {d.path: d for section in read.values() for d in section.values()}
+        dimensions = {path: d for path, d in varied.items() if isinstance(d, Dimension)}
         for dimension in dimensions.values():
             self._check_values(dimension)
         for name, section in read.items():
-            for dimension in section.values():
-                self._check_when(dimension, name, dimensions, read["nuisance"])
+            for one in section.values():
+                self._check_when(one, name, varied, read["nuisance"])
+        ties = [self._resolved(tie, varied) for tie in varied.values() if isinstance(tie, Tie)]
         ordered = self._in_order(dimensions)
         return Space(
             scientific=tuple(d for d in ordered if d.path in read["scientific"]),
             nuisance=tuple(d for d in ordered if d.path in read["nuisance"]),
             fixed=self._fixed,
+            ties=tuple(tie for tie in ties if tie),
         )
 
     def _wrong(self, path: str, where: Where, message: str) -> None:
         self.broken.add(path)
         self._problems.add(where, path, message)
 
-    def _section(self, name: str, given: Mapping[str, Any]) -> dict[str, Dimension]:
+    def _section(self, name: str, given: Mapping[str, Any]) -> dict[str, Dimension | Tie]:
         read = {}
         for path, values in given.items():
             where = (name, path)
@@ -66,13 +73,15 @@ class DimensionReader:
                 self._wrong(path, where, refusal)
             elif dimension := self._dimension(path, values, where):
                 read[path] = dimension
-                if name == "scientific" and isinstance(dimension.values, Range):
+                tie = isinstance(dimension, Tie)
+                if name == "scientific" and listed(dimension) is None:
                     del read[path]
-                    message = "a scientific key needs a list of values to compare, not a range"
+                    but = "same_as: write this under nuisance" if tie else "a range"
+                    message = f"a scientific key needs a list of values to compare, not {but}"
                     self._wrong(path, where, message)
         return read
 
-    def _dimension(self, path: str, given: Any, where: Where) -> Dimension | None:
+    def _dimension(self, path: str, given: Any, where: Where) -> Dimension | Tie | None:
         if isinstance(given, list):
             return self._choice(path, given, where, {})
         if not isinstance(given, Mapping):
@@ -80,7 +89,8 @@ class DimensionReader:
             self._wrong(path, where, message)
             return None
         kinds = [kind for kind in KINDS if kind in given]
-        extra = [key for key in given if key not in (*KINDS, "when", "points")]
+        options = ("when", "times" if kinds == ["same_as"] else "points")
+        extra = [key for key in given if key not in (*KINDS, *options)]
         if len(kinds) != 1:
             if extra and not kinds:
                 self._wrong(path, (*where, extra[0]), unknown("kind", extra[0], KINDS))
@@ -89,9 +99,11 @@ class DimensionReader:
                 self._wrong(path, where, f"expected one of {', '.join(KINDS)}, got {got}")
             return None
         for key in extra:
-            self._wrong(path, (*where, key), unknown("key", key, (*kinds, "when", "points")))
+            self._wrong(path, (*where, key), unknown("key", key, (*kinds, *options)))
         when = self._when(path, given.get("when", {}), (*where, "when"))
         inside = (*where, kinds[0])
+        if kinds[0] == "same_as":
+            return self._tie(path, given, inside, when)
         if kinds[0] == "choice":
             if "points" in given:
                 self._wrong(path, (*where, "points"), "points is for a range, not for a list")
@@ -154,6 +166,78 @@ class DimensionReader:
             self._wrong(path, (*where[:-1], "points"), f"points: {message}")
         return not message
 
+    def _tie(
+        self, path: str, given: Mapping[str, Any], where: Where, when: dict[str, tuple[Any, ...]]
+    ) -> Tie | None:
+        to, times = given["same_as"], given.get("times")
+        message = ""
+        if path.removesuffix(".name") in COMPONENTS:
+            message = "a name cannot follow another key: list its values"
+        elif not isinstance(to, str):
+            message = f"same_as: expected the path of another key, got {show(to)}"
+        if message:
+            self._wrong(path, where, message)
+            return None
+        if "times" in given and not (_is_number(times) and 0 < given["times"] < math.inf):
+            message = f"times: expected a number above 0, got {show(times)}"
+            self._wrong(path, (*where[:-1], "times"), message)
+            return None
+        return Tie(path, to, times, when, where)
+
+    def _resolved(self, tie: Tie, varied: Mapping[str, Dimension | Tie]) -> Tie | None:
+        """The tie to the dimension at the end of its chain; None where anything is wrong."""
+        chain, end = [tie], varied.get(tie.to)
+        while isinstance(end, Tie) and end not in chain:
+            chain.append(end)
+            end = varied.get(end.to)
+        if end == tie:
+            way = ", ".join(link.path for link in chain[1:])
+            message = f"by way of {way}" if way else "so nothing decides its value"
+            self._wrong(tie.path, tie.where, f"same_as: follows itself, {message}")
+        elif tie.to not in varied and tie.to not in self.broken:
+            message = f"{tie.to} does not vary: set both in base"
+            if not self._paths.is_known(tie.to):
+                message = str(self._paths.refusal(tie.to, None))
+            self._wrong(tie.path, tie.where, f"same_as: {message}")
+        if self.broken & {link for t in chain for link in (t.path, t.to)}:
+            return None
+        if not isinstance(end, Dimension):
+            return None  # It leads to another's mistake, which is told there.
+        times = [link.times for link in chain if link.times is not None]
+        whole = replace(tie, to=end.path, times=math.prod(times) if times else None)
+        sound = self._check_tied_when(tie, varied) and self._check_tied_values(whole, end)
+        return whole if sound else None
+
+    def _check_tied_when(self, tie: Tie, varied: Mapping[str, Dimension | Tie]) -> bool:
+        """Notes a tie that may exist where what it follows does not."""
+        lacking = {
+            path: values
+            for path, values in varied[tie.to].when.items()
+            if path not in self.broken
+            and not all(v in values for v in tie.when.get(path) or self._possible(path, varied))
+        }
+        if lacking:
+            short = {p: v[0] if len(v) == 1 else list(v) for p, v in lacking.items()}
+            shown = yaml.safe_dump(short, default_flow_style=True, width=math.inf).strip()
+            message = f"same_as: {tie.to} does not always exist: add `when: {shown}` here too"
+            self._wrong(tie.path, tie.where, message)
+        return not lacking
+
+    def _check_tied_values(self, tie: Tie, end: Dimension) -> bool:
+        """Notes values of the dimension that the tied path does not take."""
+        message: str | None = None
+        if tie.times is not None and not all(map(_is_number, end.values.corners)):
+            message = f"times: the values of {end.path} are no numbers"
+        else:
+            values = tuple(tie.of(value) for value in end.values.corners)
+            taker = Dimension(tie.path, Choice(values), tie.when)
+            told = [m for value in values if (m := self._paths.refused(taker, value))]
+            values_of = end.path if tie.times is None else f"{tie.times:g} times {end.path}"
+            message = f"same_as: cannot be all of {values_of}: {told[0]}" if told else None
+        if message:
+            self._wrong(tie.path, tie.where, message)
+        return not message
+
     def _when(self, path: str, given: Any, where: Where) -> dict[str, tuple[Any, ...]]:
         if not isinstance(given, Mapping):
             message = f"when: expected {{path: value}}, got {show(given)}"
@@ -178,10 +262,10 @@ class DimensionReader:
 
     def _check_when(
         self,
-        dimension: Dimension,
+        dimension: Dimension | Tie,
         section: str,
-        dimensions: Mapping[str, Dimension],
-        nuisance: Mapping[str, Dimension],
+        varied: Mapping[str, Dimension | Tie],
+        nuisance: Mapping[str, Dimension | Tie],
     ) -> None:
         """Notes conditions that can never hold, or that nothing can decide."""
         for path, values in dimension.when.items():
@@ -193,7 +277,7 @@ class DimensionReader:
                 self._wrong(dimension.path, where, message)
                 continue
             try:
-                possible = self._possible(path, dimensions)
+                possible = self._possible(path, varied)
             except Refused as refused:
                 self._wrong(dimension.path, where, f"when: {refused}")
                 continue
@@ -202,19 +286,21 @@ class DimensionReader:
                     words = unknown(f"value of {path}", value, possible)
                     self._wrong(dimension.path, where, f"when: {words}")
 
-    def _possible(self, path: str, dimensions: Mapping[str, Dimension]) -> list[Any]:
+    def _possible(self, path: str, varied: Mapping[str, Dimension | Tie]) -> list[Any]:
         """The values that a path can have in this sweep."""
         fixed = [self._fixed[path]] if path in self._fixed else []
-        if path not in dimensions:
+        if path not in varied:
             if not fixed and not self._paths.is_known(path):
                 raise Refused(self._paths.refusal(path, None) or unknown("key", path, self._fixed))
             if not fixed:
                 raise Refused(f"{path} is neither varied nor set in base")
             return fixed
-        values = dimensions[path].values
-        if isinstance(values, Range):
+        dimension = varied[path]
+        if isinstance(dimension, Tie):
+            raise Refused(f"{path} follows {dimension.to}: let that decide")
+        if isinstance(dimension.values, Range):
             raise Refused(f"{path} is a range; only a list can decide")
-        return [*values.values, *(fixed if dimensions[path].when else ())]
+        return [*dimension.values.values, *(fixed if dimension.when else ())]
 
     def _in_order(self, dimensions: Mapping[str, Dimension]) -> list[Dimension]:
         """Each dimension after those that its `when` names; the file's order otherwise."""
@@ -231,6 +317,10 @@ class DimensionReader:
             # One at a time, so that the order of the file is kept as far as it can be.
             ordered[ready[0].path] = waiting.pop(ready[0].path)
         return list(ordered.values())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _circle(waiting: Mapping[str, Dimension]) -> Iterator[Dimension]:

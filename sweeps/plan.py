@@ -91,6 +91,7 @@ class Plan:
         scientific: The paths that tell the arms apart.
         confirm: What is trained again; its trials join when the search is over.
         stop_on: Verdicts that end a trial.
+        tied: The paths whose values follow another's, and so tell nothing of their own.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Plan:
     plugins: tuple[str, ...]
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
+    tied: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> int:
@@ -162,6 +164,7 @@ class Plan:
             plugins=tuple(content["plugins"]),
             arms=tuple(Arm(**arm) for arm in content["arms"]),
             trials=tuple(Trial(**trial) for trial in content["trials"]),
+            tied=tuple(content.get("tied", ())),
         ).joined(
             Trial(**record["trial"])
             for record in journal.read(folder, journal.DRIVER)
@@ -249,6 +252,7 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
         plugins=spec.plugins,
         arms=arms,
         trials=tuple(trials),
+        tied=tuple(tie.path for tie in spec.space.ties),
     )
 
 

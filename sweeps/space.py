@@ -105,6 +105,36 @@ class Dimension:
     where: Where = ()
 
 
+@dataclass(frozen=True)
+class Tie:
+    """A hyper-parameter that follows a dimension, and so is none itself.
+
+    Args:
+        path: Its dotted path in `RunConfig`.
+        to: The path of the dimension.
+        times: What the dimension's value is multiplied by; None takes it as it is.
+        when: It exists only where each of these paths has one of these values.
+        where: Its place in the sweep file.
+    """
+
+    path: str
+    to: str
+    times: float | None = None
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    where: Where = ()
+
+    def of(self, value: Any) -> Any:
+        """Its value beside one of the dimension's."""
+        return value if self.times is None else value * self.times
+
+
+def listed(dimension: Dimension | Tie) -> tuple[Any, ...] | None:
+    """The values of a list, which stand in the file one by one; None of anything else."""
+    if isinstance(dimension, Dimension) and isinstance(dimension.values, Choice):
+        return dimension.values.values
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """How points of the nuisance space are chosen for each arm.
@@ -155,11 +185,13 @@ class Space:
     Args:
         scientific, nuisance: Each dimension after those that its `when` names.
         fixed: Values of paths that do not vary, for `when`.
+        ties: What follows a dimension; where a tie exists, its dimension does.
     """
 
     scientific: tuple[Dimension, ...]
     nuisance: tuple[Dimension, ...]
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    ties: tuple[Tie, ...] = ()
 
     def arms(self) -> Iterator[dict[str, Any]]:
         """Every combination of scientific values."""
@@ -188,7 +220,7 @@ class Space:
                 if varied is None:
                     del grids[i]
                 else:
-                    yield Point(arms[i], draw, varied)
+                    yield Point(arms[i], draw, self.tied(varied))
             draw += 1
 
     def ends(self, arm: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -198,9 +230,14 @@ class Space:
             for dimension in self.nuisance:
                 if self.exists(dimension, varied):
                     varied[dimension.path] = dimension.values.corners[end]
-            yield varied
+            yield self.tied(varied)
 
-    def exists(self, dimension: Dimension, varied: Mapping[str, Any]) -> bool:
+    def tied(self, varied: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of all dimensions that exist, and after them of all that follows them."""
+        following = {t.path: t.of(varied[t.to]) for t in self.ties if self.exists(t, varied)}
+        return {**varied, **following}
+
+    def exists(self, dimension: Dimension | Tie, varied: Mapping[str, Any]) -> bool:
         """Whether a dimension means something beside the values chosen before it."""
         return all(
             (varied[path] if path in varied else self.fixed.get(path)) in values
@@ -234,7 +271,7 @@ class Space:
         for dimension in self.nuisance:
             if self.exists(dimension, varied):
                 varied[dimension.path] = dimension.values.draw(chances(draw, dimension.path))
-        return varied
+        return self.tied(varied)
 
     def _combinations(
         self, dimensions: Sequence[Dimension], varied: dict[str, Any]

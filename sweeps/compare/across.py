@@ -1,4 +1,4 @@
-"""The arms of sweeps on several data sets: how they rank over all of them."""
+"""The arms of sweeps on several data sets: how they rank over all of them, or which of two wins."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from rich.table import Table
 
 from gancore.files import write_atomically
 from sweeps.compare.diagram import critical_difference_svg
+from sweeps.compare.differences import differences_svg, shown
 from sweeps.compare.ranks import Ranking, rank
+from sweeps.compare.signed import SignedRanks, signed_ranks
 from sweeps.compare.verdict import estimate
 from sweeps.errors import UserError
 from sweeps.results import Results
 
 DIAGRAM = "critical_difference.svg"
+DIFFERENCES = "signed_ranks.svg"
 
 
 def data_of(results: Results) -> str:
@@ -28,8 +31,11 @@ def of_unlike_data(results: Sequence[Results]) -> bool:
     return len(results) > 1 and len(set(map(data_of, results))) == len(results)
 
 
-def ranking(results: Sequence[Results]) -> Ranking:
-    """The arms ranked on each data set by their confirmed seeds, and over all of them.
+def ranking(results: Sequence[Results]) -> Ranking | SignedRanks:
+    """The arms over all data sets, by their confirmed seeds on each.
+
+    Three arms or more are ranked; two are compared by signed ranks, since average ranks of two say
+    no more than how often either won (Demsar 2006, section 3.1).
 
     Raises:
         UserError: The sweeps are ranked by unlike scores, or too little has been confirmed.
@@ -39,24 +45,45 @@ def ranking(results: Sequence[Results]) -> Ranking:
         told = ", ".join(sorted(f"{name} ({goal})" for name, goal in objectives))
         raise UserError(f"the sweeps are ranked by unlike scores: {told}")
     goal = results[0].plan.goal
-    found = rank({data_of(one): one.confirmed for one in results}, goal)
+    scores = {data_of(one): one.confirmed for one in results}
+    found = rank(scores, goal) or signed_ranks(scores, goal)
     if found is None:
         raise UserError(
-            "arms are ranked over data sets where three of them or more have confirmed seeds on "
+            "arms are compared over data sets where two of them or more have confirmed seeds on "
             "each: give the sweeps the same arms, and `confirm`"
         )
     return found
 
 
-def write_diagram(found: Ranking, folder: Path) -> Path:
-    """The critical-difference diagram as a picture of its own."""
+def write_diagram(found: Ranking | SignedRanks, folder: Path) -> Path:
+    """The critical-difference diagram, or the differences of two arms, as a picture of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / DIAGRAM
-    write_atomically(path, critical_difference_svg(found).encode())
+    if isinstance(found, Ranking):
+        path, svg = folder / DIAGRAM, critical_difference_svg(found)
+    else:
+        path, svg = folder / DIFFERENCES, differences_svg(found)
+    write_atomically(path, svg.encode())
     return path
 
 
-def rank_table(found: Ranking) -> Table:
+def table_of(found: Ranking | SignedRanks) -> Table:
+    """What the sentence rests on: average ranks, or the two arms on each data set."""
+    return _rank_table(found) if isinstance(found, Ranking) else _signed_table(found)
+
+
+def _signed_table(found: SignedRanks) -> Table:
+    """Data sets with the means of both arms, their difference and its rank."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("data set", no_wrap=True)
+    for heading in (*found.arms, f"{found.arms[0]} better by", "rank"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for i, (data, means) in enumerate(zip(found.data_sets, found.means, strict=True)):
+        cells = (*(f"{mean:.4g}" for mean in means), shown(found, i), f"{found.ranks[i]:g}")
+        table.add_row(data, *cells)
+    return table
+
+
+def _rank_table(found: Ranking) -> Table:
     """Arms by average rank, 1 the best on every data set."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("arm", no_wrap=True)

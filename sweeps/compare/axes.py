@@ -40,7 +40,10 @@ class Axis:
 
 
 def axes_of(results: Results) -> list[Axis]:
-    """What the sweep varied, scientific first, as its file says or else as its trials look."""
+    """What the sweep varied, scientific first, as its file says or else as its trials look.
+
+    What only follows another value has no axis: the two would tell the same thing twice.
+    """
     explored = [r.trial for rs in results.of_phase("explore").values() for r in rs]
     declared = _declared(results)
     # The file's order where there is a file; a path that it does not have comes last.
@@ -52,7 +55,7 @@ def axes_of(results: Results) -> list[Axis]:
             if path in trial.varied:
                 arms.setdefault(trial.arm, []).append(trial.varied[path])
         scientific = path in results.plan.scientific
-        if not arms:
+        if not arms or path in results.plan.tied:
             continue
         known = declared.get(path)
         axis = _guess(path, list(arms.values()), scientific) if known is None else _axis(known)

@@ -35,7 +35,8 @@ def write_sweep_report(results: Results) -> Path | None:
 def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) -> None:
     """Compares the arms of one sweep or several and writes their report.
 
-    Sweeps whose data sets all differ are compared by ranks, with a critical-difference diagram.
+    Sweeps whose data sets all differ are compared by ranks, with a critical-difference diagram; of
+    two arms by signed ranks, with a picture of their differences.
 
     Args:
         out: Folder of the report; None takes the sweep's own, of several a folder `report` here.
@@ -74,7 +75,7 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
 
 def _show_ranking(results: Sequence[Results], out: Path, *, as_json: bool) -> None:
     """Of sweeps on unlike data no scores are compared, but the ranks that arms have on each."""
-    from sweeps.compare.across import rank_table, ranking, write_diagram
+    from sweeps.compare.across import ranking, table_of, write_diagram
     from sweeps.compare.analysis import comparison
 
     found = ranking(results)
@@ -86,7 +87,7 @@ def _show_ranking(results: Sequence[Results], out: Path, *, as_json: bool) -> No
     console = Console(highlight=False)
     console.print(Text(found.sentence))
     console.print()
-    console.print(rank_table(found))
+    console.print(table_of(found))
     console.print()
     for one in results:
         compared = comparison([one])

@@ -57,11 +57,7 @@ def rank(scores: Mapping[str, Mapping[str, Sequence[float]]], goal: str) -> Rank
         scores: By data set, then by arm.
         goal: `min` or `max`.
     """
-    tables = {
-        d: {a: x for a, s in arms.items() if len(x := finite(s))} for d, arms in scores.items()
-    }
-    everywhere = [a for a in dict.fromkeys(a for arms in scores.values() for a in arms)]
-    arms = [a for a in everywhere if all(a in table for table in tables.values())]
+    tables, arms, left_out = shared(scores)
     if len(tables) < 2 or len(arms) < 3:
         return None
     sign = 1 if goal == "min" else -1
@@ -78,7 +74,7 @@ def rank(scores: Mapping[str, Mapping[str, Sequence[float]]], goal: str) -> Rank
         goal=goal,
         data_sets=tuple(tables),
         arms=tuple(ordered),
-        left_out=tuple(a for a in everywhere if a not in arms),
+        left_out=left_out,
         ranks=tuple(ranks),
         relative=tuple(_relative(tables, arms, a) for a in ordered),
         friedman_p=chi,
@@ -87,6 +83,18 @@ def rank(scores: Mapping[str, Mapping[str, Sequence[float]]], goal: str) -> Rank
         groups=named,
         sentence=_sentence(ordered, ranks, f, difference, len(tables)),
     )
+
+
+def shared(
+    scores: Mapping[str, Mapping[str, Sequence[float]]],
+) -> tuple[dict[str, dict[str, Scores]], list[str], tuple[str, ...]]:
+    """The scores that are numbers, the arms that have one on every data set, and the others."""
+    tables = {
+        d: {a: x for a, s in arms.items() if len(x := finite(s))} for d, arms in scores.items()
+    }
+    every = list(dict.fromkeys(a for arms in scores.values() for a in arms))
+    arms = [a for a in every if all(a in table for table in tables.values())]
+    return tables, arms, tuple(a for a in every if a not in arms)
 
 
 def friedman(means: Scores) -> tuple[float, float]:

@@ -248,7 +248,10 @@ def _answer(arms: Sequence[Mapping[str, Any]], objective: str, protocols: int) -
 def _dimensions(trials: Sequence[Shown]) -> Iterator[dict[str, Any]]:
     """The nuisance paths whose values differ between trials, each with its kind of axis."""
     paths = dict.fromkeys(
-        path for t in trials for path in t.result.trial.varied if path not in t.of.plan.scientific
+        path
+        for t in trials
+        for path in t.result.trial.varied
+        if path not in (*t.of.plan.scientific, *t.of.plan.tied)
     )
     draws = len({(t.sweep, t.result.trial.draw) for t in trials})
     for path in paths:

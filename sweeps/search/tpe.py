@@ -170,7 +170,7 @@ class _Arm:
         found: Mapping[str, Any] = self.optuna.suggest(uid) or {}
         # Scientific values first, then in the space's order: as a drawn point has them.
         paths = (*self.values, *(d.path for d in self.space.nuisance))
-        self.points[uid] = {path: found[path] for path in paths if path in found}
+        self.points[uid] = self.space.tied({path: found[path] for path in paths if path in found})
         return dict(self.points[uid])
 
     def tell(self, end: Told) -> None:
@@ -204,7 +204,7 @@ class _Arm:
         self.optuna.on_trial_complete(end.uid, None)
 
     def _encoded(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """A point as `_suggest` asks Optuna for it: values of a list by their number."""
+        """A point as `_suggest` asks Optuna for it: values of a list by their number, no ties."""
         encoded = {}
         for dimension in self.space.nuisance:
             if dimension.path in point:

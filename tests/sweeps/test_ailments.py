@@ -20,6 +20,7 @@ SWEEP: dict[str, Any] = {
     "nuisance": {
         "generator.lr": {"log_uniform": [1e-5, 1e-1]},
         "model.norm": {"choice": ["none", "layer"]},
+        "discriminator.lr": {"same_as": "generator.lr", "times": 4},
     },
     "search": {"trials_each": 12},
     "objective": {"samples": 500},
@@ -56,6 +57,7 @@ def test_each_failure_is_told_with_what_its_trials_have_in_common(results: Resul
     assert len(rates) >= 2
     assert diverged.arms == {"hinge": len(rates) // 2, "minimax": len(rates) // 2}
     assert diverged.where[0] == f"generator.lr {min(rates):.3g} .. {max(rates):.3g}"
+    assert not any(told.startswith("discriminator.lr") for told in diverged.where)
     assert min(rates) > 1e-2
 
     assert collapsed.verdict == "collapsed"

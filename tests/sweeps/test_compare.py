@@ -21,11 +21,11 @@ ARMS = ("hinge", "minimax", "nonsaturating")
 
 
 def confirmed(place: Path, data: str, scores: dict[str, Sequence[float]]) -> Path:
-    """A sweep of three losses on a data set, with these scores of its confirmed seeds."""
+    """A sweep of some losses on a data set, with these scores of its confirmed seeds."""
     content: dict[str, Any] = {
         "name": place.name,
         "base": {"data": data, "model": "mlp", "epochs": 1},
-        "scientific": {"loss.name": list(ARMS)},
+        "scientific": {"loss.name": list(scores)},
         "nuisance": {"generator.lr": [1e-4]},
         "search": {"trials_each": 1},
         "objective": {"samples": 500},
@@ -111,6 +111,24 @@ def test_sweeps_on_several_data_sets_are_compared_by_ranks(
     told = json.loads(compare(*three, "--json", "--out", str(out)).output)
     assert told["ranks"] == [1.0, 2.0, 3.0]
     assert told["data_sets"] == ["digits", "mnist5k", "fashion_mnist"]
+
+
+def test_two_arms_on_several_data_sets_are_compared_by_signed_ranks(tmp_path: Path) -> None:
+    """Three data sets cannot tell two arms apart, whatever the scores: that is said."""
+    for size, data in enumerate(("digits", "mnist5k", "fashion_mnist"), 1):
+        told = {"hinge": [2.0 * size] * 3, "minimax": [10.0**size] * 3}
+        confirmed(tmp_path / data, data, told)
+    names = ["digits", "mnist5k", "fashion_mnist", "--storage", str(tmp_path)]
+    shown = compare(*names, "--out", str(tmp_path / "over all"))
+    assert shown.exit_code == 0, shown.output
+    flat = " ".join(shown.output.split())
+    assert "no verdict: hinge is better than minimax on 3 of 3 data sets, but 3 data sets" in flat
+    assert "p is 0.25 or more, and 0.05 takes 6 data sets" in flat
+    assert "digits 2 10 +133 % 1" in flat
+    assert (tmp_path / "over all" / "signed_ranks.svg").read_text().startswith("<svg")
+    told = json.loads(compare(*names, "--json", "--out", str(tmp_path / "over all")).output)
+    assert (told["arms"], told["p"], told["better"]) == (["hinge", "minimax"], 0.25, 6.0)
+    assert told["diagram"].endswith("signed_ranks.svg")
 
 
 def test_ranks_need_confirmed_arms_on_every_data_set(three: list[str], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from sweeps.compare.importance import (
     importances,
     robustness,
 )
+from sweeps.report.data import Shown, _dimensions
 from sweeps.results import Results, TrialResult
 
 GP = "wasserstein_gp"
@@ -115,6 +116,24 @@ def test_what_only_some_trials_have_is_judged_and_a_constant_is_not(tmp_path: Pa
     assert within.shares[0].p <= 0.05
     assert {s.path for s in everywhere.shares} == {"loss.name", *NUISANCE} - {"model.norm"}
     assert "loss.gp_weight" not in {s.path for s in of_arm(importances(results), "hinge").shares}
+
+
+def test_what_follows_another_value_is_no_axis_of_its_own(tmp_path: Path) -> None:
+    """Or its share would be taken from what it follows: with or without a readable file."""
+    tie = {"discriminator.lr": {"same_as": "generator.lr", "times": 4}}
+    results = swept(tmp_path, by_lr, ("hinge",), nuisance={**NUISANCE, **tie})
+    first = results.plan.trials[0].varied
+    assert first["discriminator.lr"] == 4 * first["generator.lr"]
+    (found,) = importances(results)
+    assert [share.path for share in found.shares if share.path.endswith(".lr")] == ["generator.lr"]
+    (tmp_path / "sweep.yaml").unlink()
+    assert "discriminator.lr" not in {axis.path for axis in axes_of(results)}
+    (shown,) = (
+        [d["path"] for d in _dimensions([Shown(r.trial.arm, "told", results, r) for r in rs])]
+        for rs in results.of_phase("explore").values()
+    )
+    assert "discriminator.lr" not in shown
+    assert "generator.lr" in shown
 
 
 @pytest.mark.parametrize(("n", "top"), [(20, 5), (80, 20), (101, 25), (250, 25), (500, 50)])

@@ -1,6 +1,6 @@
 """The sweep files that come with gansweep: each asks a question, and all of its runs can start."""
 
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 
 import pytest
@@ -33,3 +33,30 @@ def test_the_large_run_that_progan_speaks_of_can_be_run_too() -> None:
     growth = Growth.of(first=4, last=1024, **paper, batch=16, batches=run["system"]["batches"])
     assert not growth.unreached(run["epochs"], 30_000)
     assert growth.unreached(run["epochs"] - 80, 30_000)
+
+
+def test_kurachs_grid_is_table_1_of_the_paper_each_with_each() -> None:
+    plan = make_plan(load(FOLDER / "kurach2019.yaml"))
+    settings: dict[str, list[tuple[object, ...]]] = {}
+    for trial in plan.trials:
+        one, other = trial.config["generator"], trial.config["discriminator"]
+        assert [one[k] for k in ("lr", "beta1", "beta2")] == [
+            other[k] for k in ("lr", "beta1", "beta2")
+        ]
+        triple = (one["beta1"], one["beta2"], other["steps"])
+        settings.setdefault(trial.arm, []).append(
+            (one["lr"], triple, trial.config["penalty"].get("weight"))
+        )
+    triples = [(0.5, 0.9, 5), (0.5, 0.999, 1), (0.5, 0.999, 5), (0.9, 0.999, 5)]
+    for arm, found in settings.items():
+        weights = [1.0, 10.0] if "wgan_gp" in arm else [None]
+        assert len(found) == len(set(found))
+        assert set(found) == set(product([2e-4, 1e-4, 1e-3], triples, weights))
+    assert len(settings) == 3
+
+
+@pytest.mark.parametrize("name", ["wide", "narrow"])
+def test_lucics_players_have_one_learning_rate_and_one_momentum(name: str) -> None:
+    for trial in make_plan(load(FOLDER / f"lucic2018_{name}.yaml")).trials:
+        for key in ("lr", "beta1", "beta2"):
+            assert trial.config["generator"][key] == trial.config["discriminator"][key]

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +19,7 @@ from sweeps import SweepSpec, journal, make_plan
 from sweeps.journal import Journal
 from sweeps.results import Results
 from sweeps.search.tpe import SUGGEST, Asked, Event, Told, Tpe, history
-from sweeps.space import SCALES, Choice, Dimension, Range, Search, Space, chance
+from sweeps.space import SCALES, Choice, Dimension, Range, Search, Space, Tie, chance
 
 ARMS: dict[str, dict[str, Any]] = {
     "hinge": {"loss.name": "hinge"},
@@ -111,6 +112,25 @@ def test_every_point_has_what_exists_and_nothing_else(arm: str) -> None:
             else:
                 assert values.low <= value <= values.high
                 assert isinstance(value, int) == (values.scale == "int_uniform")
+
+
+def test_the_estimator_knows_nothing_of_a_tie() -> None:
+    """It chooses the same points with one as without, and a replay needs none."""
+    ties = (
+        Tie("discriminator.lr", "generator.lr", times=4),
+        Tie("generator.wd", "penalty.weight", when={"penalty.name": ("r1", "gp")}),
+    )
+    tied = replace(SPACE, ties=ties)
+    events = searched(searcher(space=tied), "hinge", 24)
+    for free, varied in zip(points(searched(searcher(), "hinge", 24)), points(events), strict=True):
+        follow = {"discriminator.lr": 4 * free["generator.lr"]}
+        if "penalty.weight" in free:
+            follow["generator.wd"] = free["penalty.weight"]
+        assert varied == {**free, **follow}
+    resumed, on = searcher(space=tied), searcher(space=tied)
+    resumed.replay(events)
+    searched(on, "hinge", 24)
+    assert resumed.ask("next", "hinge") == on.ask("next", "hinge")
 
 
 def test_arms_begin_with_the_draws_of_a_random_search_and_share_them() -> None:

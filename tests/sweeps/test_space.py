@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import qmc
 
-from sweeps.space import SCALES, Choice, Dimension, Range, Search, Space, chance, seed_of
+from sweeps.space import SCALES, Choice, Dimension, Range, Search, Space, Tie, chance, seed_of
 
 UNIT = st.floats(0, 1, exclude_max=True)
 
@@ -159,6 +159,32 @@ def test_chances_are_even_and_do_not_depend_on_the_process() -> None:
     assert chance(0, 1, "a") != chance(0, 1, "b") != chance(1, 1, "b")
     assert 0 <= seed_of(0, 0) < 2**31
     assert len({seed_of(s, d) for s in range(9) for d in range(9)}) == 81
+
+
+@pytest.mark.parametrize("method", [*DRAWN, "grid"])
+def test_a_tie_follows_its_dimension_in_every_point_and_is_none_itself(method: str) -> None:
+    """It takes no coordinate and makes no grid larger: all else is as it was without it."""
+    search = Search(method=method, trials_each=5)
+    free = Space((LOSS,), (RATE, CLIP))
+    ties = (Tie("discriminator.lr", RATE.path, times=4), Tie("x", LOSS.path), Tie("y", RATE.path))
+    tied = Space((LOSS,), (RATE, CLIP), ties=ties)
+    assert tied.size(search) == free.size(search)
+    for plain, point in zip(free.points(search), tied.points(search), strict=True):
+        rate = plain.varied[RATE.path]
+        follow = {"discriminator.lr": 4 * rate, "x": plain.varied[LOSS.path], "y": rate}
+        assert point == plain._replace(varied={**plain.varied, **follow})
+        assert list(point.varied)[-3:] == list(follow)
+
+
+def test_a_tie_exists_where_its_condition_holds() -> None:
+    tie = Tie("discriminator.beta1", CLIP.path, when=CLIP.when)
+    for arm in Space((LOSS,), ()).arms():
+        for end, clip in zip(Space((LOSS,), (CLIP,), ties=(tie,)).ends(arm), (0, 1), strict=True):
+            assert end == (
+                arm
+                if arm["loss.name"] != "wasserstein"
+                else {**arm, **{CLIP.path: clip, tie.path: clip}}
+            )
 
 
 def cube(method: str, count: int, dimensions: int, seed: int = 0) -> list[list[float]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gancore.catalogue import Catalogue
-from sweeps.plan import make_plan
+from sweeps.plan import Plan, make_plan
 from sweeps.spec import SweepSpec, load, plugin_files
 from sweeps.yamlfile import SpecError
 
@@ -152,6 +152,26 @@ def test_a_key_in_base_that_is_also_varied_takes_the_varied_value(tmp_path: Path
     assert spec.config({})["loss"] == {"name": "hinge"}
 
 
+def test_a_tie_may_follow_a_tie(tmp_path: Path) -> None:
+    text = """
+scientific: {loss.name: [hinge, wasserstein]}
+nuisance:
+  ema_kimg: {same_as: discriminator.lr, times: 10}
+  discriminator.lr: {same_as: generator.lr, times: 4}
+  generator.lr: [1e-4, 2e-4]
+  loss.clip: {same_as: generator.lr, when: {loss.name: wasserstein}}
+search: {method: grid}
+"""
+    plan = make_plan(load(written(tmp_path, text)))
+    assert [(t.config["ema_kimg"], t.config["discriminator"]["lr"]) for t in plan.trials] == [
+        (rate * 40, rate * 4) for rate in (1e-4, 1e-4, 2e-4, 2e-4)
+    ]
+    assert [t.config["loss"].get("clip") for t in plan.trials] == [None, 1e-4, None, 2e-4]
+    assert plan.tied == ("ema_kimg", "discriminator.lr", "loss.clip")
+    plan.write(tmp_path)
+    assert Plan.read(tmp_path).digest == plan.digest
+
+
 def test_schedule_may_be_its_name_alone(tmp_path: Path) -> None:
     spec = load(written(tmp_path, "scientific: {batch: [32, 64]}\nschedule: none\n"))
     assert spec.schedule.name == "none"
@@ -257,6 +277,7 @@ def test_junk_anywhere_is_refused_or_read_but_never_a_traceback(junk: object) ->
             "generator.lr": {"log_uniform": [1e-5, 1e-2]},
             "loss.clip": {"choice": [0.1, 1], "when": {"loss.name": "wasserstein"}},
             "latent": {"int_uniform": [8, 16]},
+            "discriminator.lr": {"same_as": "generator.lr", "times": 2},
         },
         "search": {"method": "random", "trials_each": 2, "seed": 0},
         "schedule": {"name": "asha", "grace": 1},

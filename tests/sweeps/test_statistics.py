@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,6 +12,7 @@ import pytest
 from scipy import stats
 
 from sweeps.compare.diagram import critical_difference_svg
+from sweeps.compare.differences import differences_svg
 from sweeps.compare.intervals import (
     Arm,
     Estimate,
@@ -36,6 +39,7 @@ from sweeps.compare.ranks import (
     rank,
 )
 from sweeps.compare.seeds import MOST, plan_seeds, pooled_cov, power_of, seeds_needed
+from sweeps.compare.signed import signed_ranks
 from sweeps.compare.statistics import Comparison, compare
 from sweeps.compare.verdict import estimate, probability
 
@@ -481,6 +485,107 @@ def test_nothing_is_separable_where_friedman_sees_nothing() -> None:
     assert found.friedman_p == 1
     assert found.groups == (("a", "b", "c"),)
     json.dumps(found.as_json(), allow_nan=False)
+
+
+DEMSAR = {
+    "C4.5": [763, 599, 954, 628, 882, 936, 661, 583, 775, 1000, 940, 619, 972, 957],
+    "C4.5+m": [768, 591, 971, 661, 888, 931, 668, 583, 838, 1000, 962, 666, 981, 978],
+}
+"""Areas under the curve of two classifiers on 14 data sets, times 1000 (Demsar 2006, table 2)."""
+
+
+def on_sets(first: Sequence[float], second: Sequence[float]) -> dict[str, dict[str, list[float]]]:
+    return {
+        f"set {i}": {"a": [float(x)], "b": [float(y)]}
+        for i, (x, y) in enumerate(zip(first, second, strict=True))
+    }
+
+
+def test_signed_ranks_are_those_of_demsars_example() -> None:
+    """Sums of 93 and 12. Below 0 no difference is relative, as none is there."""
+    below = ([x - 2000 for x in areas] for areas in DEMSAR.values())
+    found = signed_ranks(on_sets(*below), "max")
+    assert found is not None
+    assert found.arms == ("b", "a")
+    assert (found.better, found.worse, found.relative) == (93, 12, False)
+    ranks = [3.5, 7, 9, 12, 5, 3.5, 6, 1.5, 14, 1.5, 11, 13, 8, 10]
+    assert list(found.ranks) == ranks
+    signed = [r for r in ranks if r != 1.5]  # Two data sets do not tell the two apart.
+    sums = [
+        sum(r for r, up in zip(signed, ups, strict=True) if up) for ups in product(*[(0, 1)] * 12)
+    ]
+    rare = sum(s <= 10.5 or s >= sum(signed) - 10.5 for s in sums) / 2**12
+    assert found.p == pytest.approx(rare)
+    assert found.exact
+    assert found.sentence.startswith("b beats a over 14 data sets: it is better on 10 of 14")
+
+
+@pytest.mark.parametrize("sets", range(2, 9))
+def test_no_p_reaches_the_line_below_six_data_sets_and_the_sentence_says_so(sets: int) -> None:
+    """All signs alike are the rarest there is: 2 of 2^n."""
+    found = signed_ranks(on_sets([1] * sets, [2 + i for i in range(sets)]), "min")
+    assert found is not None
+    assert (found.p, found.smallest_p) == (2 / 2**sets, 2 / 2**sets)
+    if sets < 6:
+        assert found.sentence.startswith(f"no verdict: a is better than b on {sets} of {sets}")
+        assert "0.05 takes 6 data sets" in found.sentence
+    else:
+        assert found.sentence.startswith(f"a beats b over {sets} data sets")
+
+
+def test_differences_count_by_their_share_so_that_no_data_set_drowns_the_others() -> None:
+    mnist, cifar = [6.8, 9.0, 7.0, 8.0, 6.0, 7.5], [60.0, 70.0, 55.0, 58.5, 71.0, 65.0]
+    first = [*mnist, *(x * 1.01 for x in cifar)]
+    second = [*(x * 1.3 for x in mnist), *cifar]
+    found = signed_ranks(on_sets(first, second), "min")
+    assert found is not None
+    assert (found.arms, found.better, found.worse) == (("a", "b"), 57, 21)  # 9.5 and 3.5 six times
+    plain = stats.wilcoxon(
+        [(y - x) / (x + y) for x, y in zip(first, second, strict=True)], method="approx"
+    )
+    assert found.p == pytest.approx(plain.pvalue, abs=0.05)
+    assert found.sentence.startswith("no winner: a is better than b on 6 of 12 data sets")
+    larger = signed_ranks(on_sets([x * 9 for x in first], [y * 9 for y in second]), "min")
+    assert larger is not None
+    assert (larger.ranks, larger.p) == (found.ranks, found.p)
+
+
+def test_unshared_ranks_have_scipys_exact_p_and_a_goal_of_max_turns_them_round() -> None:
+    rng = np.random.default_rng(4)
+    first, second = rng.uniform(5, 9, 17), rng.uniform(5, 9, 17)
+    least, most = (signed_ranks(on_sets(first, second), goal) for goal in ("min", "max"))
+    assert least is not None
+    assert most is not None
+    gains = (first - second) / (first + second)
+    assert least.p == most.p == stats.wilcoxon(gains, method="exact").pvalue
+    assert least.arms == most.arms[::-1]
+
+
+def test_two_arms_that_are_alike_everywhere_are_not_told_apart() -> None:
+    found = signed_ranks(on_sets([3] * 8, [3] * 8), "min")
+    assert found is not None
+    assert (found.p, found.smallest_p, found.better, found.worse) == (1, 1, 18, 18)
+    assert "0 data sets that tell them apart (8 do not)" in found.sentence
+    json.dumps(found.as_json(), allow_nan=False)
+    three = {"x": {a: [1.0] for a in "abc"}, "y": {a: [2.0] for a in "abc"}}
+    assert signed_ranks(three, "min") is None
+    assert signed_ranks({"x": {"a": [1.0], "b": [2.0]}}, "min") is None
+
+
+def test_the_picture_of_differences_is_sound_xml_with_the_greatest_on_top() -> None:
+    evil = '<script>alert("x")</script>'
+    scores = {"x": {"a": [1.0], evil: [2.0]}, "y&z": {"a": [1.0], evil: [9.0]}}
+    found = signed_ranks({**scores, "w": {"a": [4.0], evil: [3.0]}}, "min")
+    assert found is not None
+    svg = differences_svg(found)
+    assert "<script" not in svg
+    space = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.fromstring(svg)
+    names = [t.text for t in root.iter(f"{space}title")]
+    bars = [e for e in root.iter(f"{space}line") if e.get("stroke-width") == "9"]
+    lengths = [float(e.get("x2") or 0) - float(e.get("x1") or 0) for e in bars]
+    assert names[1:] == [evil, "a", "y&z", "x", "w"]
+    assert lengths[0] > lengths[1] > 0 > lengths[2]
 
 
 def test_the_diagram_is_sound_xml_that_shows_ranks_and_groups_and_escapes_labels() -> None:
