@@ -43,12 +43,12 @@ class Explorer:
         or 1.2, and of a list its neighbour is taken. A dimension that means something only now,
         beside the changed values, is drawn.
         """
-        nuisance = {dimension.path for dimension in self._space.nuisance}
-        found = {path: value for path, value in varied.items() if path not in nuisance}
+        tuned = {d.path for d in self._space.nuisance} | {tie.path for tie in self._space.ties}
+        found = {path: value for path, value in varied.items() if path not in tuned}
         for dimension in self._space.nuisance:
             if self._space.exists(dimension, found):
                 found[dimension.path] = self._value(dimension, varied, draw, epoch)
-        return found
+        return self._space.tied(found)
 
     def _value(self, dimension: Dimension, varied: Mapping[str, Any], draw: int, epoch: int) -> Any:
         path, values = dimension.path, dimension.values

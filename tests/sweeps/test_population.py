@@ -198,6 +198,17 @@ def test_a_number_is_drawn_anew_or_moves_a_fifth_and_stays_in_its_range() -> Non
     assert all(0 <= f["discriminator.beta1"] <= 0.3 for f in found)
 
 
+def test_a_tied_value_follows_what_it_is_tied_to() -> None:
+    tie = {"same_as": "generator.lr", "times": 2}
+    nuisance = {"generator.lr": {"log_uniform": [1e-5, 1e-2]}, "discriminator.lr": tie}
+    spec = SweepSpec.of({**POPULATION, "name": "q", "nuisance": nuisance})
+    before = {"generator.lr": 1e-3, "discriminator.lr": 2e-3}
+    for draw in range(10):
+        found = Explorer(spec.space, 0).vary(before, draw, 2)
+        assert found["generator.lr"] != 1e-3
+        assert found["discriminator.lr"] == 2 * found["generator.lr"]
+
+
 def test_a_dimension_that_means_something_only_now_is_drawn() -> None:
     sweep = {
         **POPULATION,
