@@ -95,9 +95,10 @@ def _print_probe(plan: Plan, measured: Probe, estimate: Estimate, console: Conso
     console.print()
     console.print(_arms(measured, estimate, stopping=stopping))
     console.print()
-    side = "1 trial at a time" if measured.at_once == 1 else f"{measured.at_once} trials at once"
-    alone = "" if measured.at_once == 1 else "; each was timed alone"
-    console.print(f"on this machine ({measured.device}), {side}{alone}", style="dim")
+    side = "1 trial at a time"
+    if measured.at_once > 1:
+        side = f"{measured.at_once} trials at once, timed one by one (side by side is slower)"
+    console.print(f"on this {measured.device}: {side}", style="dim")
     if plan.resources.gpu and measured.device == "cpu":
         console.print("there is no GPU here: the hours are those of its CPU", style="yellow")
     for fit in estimate.budget:
@@ -159,8 +160,11 @@ def _short(value: float) -> str:
 
 
 def _fit(fit: Fit) -> str:
-    words = f"budget of {fit.limit:g} {fit.unit}: about {_short(fit.expected)} expected, "
-    return words + ("it suffices" if fit.fits else "it does not suffice: the search will be cut")
+    verdict = "suffices" if fit.fits else "does not suffice"
+    cut = "" if fit.fits else ", the search is cut"
+    return (
+        f"budget of {fit.limit:g} {fit.unit} {verdict}: about {_short(fit.expected)} expected{cut}"
+    )
 
 
 def _trials(plan: Plan, console: Console) -> Table:

@@ -100,7 +100,11 @@ def test_a_probe_tells_hours_and_disk_and_leaves_nothing(
     assert trained == 0
     assert whole["checkpoint_bytes"] == pytest.approx(4 * kept, rel=0.05)
     _, text, _ = gansweep("plan", file, "--probe")
-    for words in (r"core-hours +\S+ +\S+\n", "with early stopping +without", "it suffices"):
+    for words in (
+        r"core-hours +\S+ +\S+\n",
+        "with early stopping +without",
+        "budget of 1000 hours suffices: ",
+    ):
         assert re.search(words, text), words
 
 
