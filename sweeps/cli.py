@@ -94,11 +94,11 @@ def resume(name: str, **where: Any) -> None:
 
 @main.command()
 @_FILE
-@click.option("--probe", is_flag=True, help="Train a few steps of each arm: tells time and disk.")
+@click.option("--probe", is_flag=True, help="Train a few steps of each arm: tells hours and disk.")
 @_json
 def plan(file: Path, probe: bool, as_json: bool) -> None:
     """Show what a sweep would do; touches nothing."""
-    from sweeps.listing import show_plan
+    from sweeps.preview import show_plan
     from sweeps.sweep import load_spec
 
     show_plan(load_spec(file), with_probe=probe, as_json=as_json)

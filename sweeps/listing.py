@@ -1,11 +1,11 @@
-"""What `plan`, `list`, `show` and the component listings print, for people and for machines."""
+"""What `list`, `show` and the component listings print, for people and for machines."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,91 +16,9 @@ from gancore.config import flatten
 from gancore.schema import MISSING, Option
 from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
-from sweeps.forecast import forecast
-from sweeps.plan import Plan, make_plan
-from sweeps.receipt import clock, costs, receipt
+from sweeps.receipt import costs, receipt
 from sweeps.results import Results
-from sweeps.spec import SweepSpec
 from sweeps.terminal import leaderboard, print_verdict, trial_table
-
-if TYPE_CHECKING:
-    from sweeps.probe import Probe
-
-
-def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
-    """Prints trials, arms, rungs and the epochs to expect; with a probe, time and disk too."""
-    plan = make_plan(spec)
-    facts = forecast(plan)
-    measured = _probe(plan, spec) if with_probe else None
-    if measured:
-        facts["probe"] = vars(measured)
-    if as_json:
-        _print_json({**facts, "trials": [vars(t) for t in plan.trials]})
-        return
-    console = Console(highlight=False)
-    console.print(
-        f"[bold]{plan.name}[/bold]  {facts['trial_count']} trials in "
-        f"{len(facts['arms'])} arms, objective {plan.objective} ({plan.goal})"
-    )
-    _print_schedule(plan, facts, console)
-    if plan.confirm:
-        console.print(
-            f"then the best {plan.confirm.top} of each arm on {plan.confirm.seeds} fresh seeds: "
-            f"{plan.confirmations} trials to the end"
-        )
-    if measured:
-        _print_probe(measured, console)
-    console.print()
-    varied = sorted({k for t in plan.trials for k in t.varied if k not in plan.scientific})
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("trial", "seed"):
-        table.add_column(heading, no_wrap=True)
-    for key in varied:
-        table.add_column(key.replace(".", ".\n"), justify="right", no_wrap=True)
-    for t in plan.trials[:40]:
-        cells = (t.varied.get(k, "") for k in varied)
-        table.add_row(
-            t.uid,
-            str(t.seed),
-            *(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells),
-        )
-    console.print(table)
-    if len(plan.trials) > 40:
-        console.print(f"... and {len(plan.trials) - 40} more (--json lists all)")
-
-
-def _print_schedule(plan: Plan, facts: Mapping[str, Any], console: Console) -> None:
-    rungs = ", ".join(map(str, facts["rungs"]))
-    if plan.search.method == "pbt":
-        console.print(
-            f"a population an arm, its worst replaced at epochs {rungs}: {facts['epochs']} epochs "
-            "will be trained"
-        )
-    elif rungs:
-        console.print(f"asha within {plan.schedule.within}, rungs at epochs {rungs}")
-        for later in facts["brackets"][1:]:
-            places = ", ".join(map(str, later)) or "none: trained whole"
-            console.print(f"  another bracket, rungs at {places}")
-        console.print(
-            f"about {facts['expected_epochs']:.0f} of {facts['epochs']} epochs will be trained"
-        )
-    else:
-        console.print(f"no early stopping: {facts['epochs']} epochs will be trained")
-
-
-def _probe(plan: Plan, spec: SweepSpec) -> Probe:
-    from sweeps.probe import probe
-
-    return probe(plan, spec.folder)
-
-
-def _print_probe(measured: Probe, console: Console) -> None:
-    each = ", ".join(f"{arm} {seconds:.1f} s" for arm, seconds in measured.epoch_seconds.items())
-    console.print(f"an epoch on this machine ({measured.device}): {each}")
-    console.print(
-        f"about {clock(measured.seconds)} with {measured.at_once} trials at once, "
-        f"and {measured.megabytes:.0f} MB in the storage folder"
-    )
 
 
 def list_sweeps(storage: Path, *, as_json: bool) -> None:

@@ -184,6 +184,11 @@ class Plan:
         return dict(Counter(t.arm for t in explored if t.source is None))
 
     @property
+    def stops(self) -> bool:
+        """Whether trials of the search compete at rungs; a population has turns instead."""
+        return self.schedule.name != "none" and self.search.method != "pbt"
+
+    @property
     def confirmations(self) -> int:
         """How many trials confirm, should every arm have enough that can be."""
         if self.confirm is None:

@@ -210,7 +210,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
             verbose=1 if verbose else 0,
         ),
     )
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         grid = tuner.fit()
     if missing.what:
         raise EnvironmentTrouble(missing.what)
@@ -261,7 +261,7 @@ def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM (a scheduler's notice, `docker stop`) ends a sweep as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -86,7 +86,7 @@ def run_trial(
                 epoch=earlier.epoch,
                 state="failed",
                 verdict="failed",
-                reason=_reason(error),
+                reason=reason_of(error),
             )
             yield Progress(uid, earlier.epoch, math.inf, ended=True)
 
@@ -245,7 +245,8 @@ def prepare_process(plugins: Sequence[str], folder: Path) -> None:
         importlib.import_module(name)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong, in one line."""
     text = str(error).strip().split("\n")[0] or type(error).__name__
     if type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: use a smaller batch or model ({text[:200]})"

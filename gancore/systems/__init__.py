@@ -10,12 +10,13 @@ from gancore.systems import (
 )
 from gancore.systems.latent import FromLatents
 from gancore.systems.material import Material
-from gancore.systems.registry import Product, System, systems
+from gancore.systems.registry import Product, Staged, System, systems
 
 __all__ = [
     "FromLatents",
     "Material",
     "Product",
+    "Staged",
     "System",
     "adversarial",
     "conditional",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -130,6 +131,13 @@ class Progressive(Adversarial):
 
     def score(self) -> Scored:
         return replace(super().score(), stage=self.resolution)
+
+    def stages(self) -> list[int]:
+        return [math.ceil(phase.begins) for phase in self.growth]
+
+    def skip_to(self, shown: int) -> None:
+        self.shown = shown
+        self._grow()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)

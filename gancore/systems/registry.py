@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,19 @@ class System(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> None: ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A system whose steps cost more, or less, as a run goes on; the others need say nothing."""
+
+    def stages(self) -> Sequence[int]:
+        """The pictures shown before each stretch of the run in which a step costs the same."""
+        ...
+
+    def skip_to(self, shown: int, /) -> None:
+        """Goes on as if a number of pictures had been shown, so that a step there can be timed."""
+        ...
 
 
 systems: Registry[System] = Registry("system")

@@ -8,7 +8,6 @@ import random
 from collections import deque
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from sweeps.schedule.asha import Asha
 from sweeps.schedule.decision import Decision
@@ -119,23 +118,24 @@ def dealing(parts: Sequence[float]) -> Iterator[int]:
         yield chosen
 
 
-def expected_epochs(
+def simulated(
     groups: Sequence[Sequence[tuple[int, int]]], setting: Setting, rounds: int = 200
-) -> float:
-    """How many epochs a sweep is expected to train when ranks at all rungs agree.
+) -> Iterator[list[list[int]]]:
+    """Sweeps as they may go: how many epochs each trial of each group trains.
 
-    The estimate is the mean over random arrival orders, with trials that keep their rank from
-    the first epoch to the last and report one after the other.
+    Each has an arrival order of its own, with trials that keep their rank from the first epoch to
+    the last and report one after the other.
 
     Args:
         groups: For each group that is compared within itself, the draw and the full length of
             each of its trials.
     """
     draws = random.Random(0)
-    return fmean(sum(_trained(group, setting, draws) for group in groups) for _ in range(rounds))
+    for _ in range(rounds):
+        yield [_trained(group, setting, draws) for group in groups]
 
 
-def _trained(group: Sequence[tuple[int, int]], setting: Setting, draws: random.Random) -> int:
+def _trained(group: Sequence[tuple[int, int]], setting: Setting, draws: random.Random) -> list[int]:
     rules = Brackets(setting, last=max(length for _, length in group))
     trials = {str(n): trial for n, trial in enumerate(group)}
     scores = {uid: draws.random() for uid in trials}
@@ -146,7 +146,7 @@ def _trained(group: Sequence[tuple[int, int]], setting: Setting, draws: random.R
         ahead = (e for e in rules.enter(uid, draw).epochs if reached[uid] < e < length)
         stays = (e for e in ahead if rules.judge(uid, "", e, scores[uid]).action != "go_on")
         reached[uid] = next(stays, length)
-    return sum(reached.values())
+    return list(reached.values())
 
 
 def next_trial(rules: Brackets, fresh: deque[str], busy: Mapping[str, str]) -> str | None:

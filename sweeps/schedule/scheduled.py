@@ -70,7 +70,7 @@ class Scheduled:
 
 def _rules(plan: Plan) -> Brackets | None:
     asked = plan.schedule
-    if asked.name == "none" or plan.search.method == "pbt":  # A population has turns, not rungs.
+    if not plan.stops:
         return None
     setting = Setting(asked.variant, asked.grace, asked.eta, asked.brackets)
     return Brackets(setting, last=plan.epochs, goal=plan.goal)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
+from statistics import fmean
 
 import numpy as np
 import pytest
 
 from sweeps import SweepSpec, make_plan
 from sweeps.forecast import forecast
-from sweeps.schedule.brackets import Brackets, Setting, dealing, expected_epochs, shares
+from sweeps.schedule.brackets import Brackets, Setting, dealing, shares, simulated
 
 
 @pytest.mark.parametrize(("grace", "eta", "last", "count"), [(1, 3, 80, 3), (2, 2, 50, 4)])
@@ -71,6 +72,10 @@ def test_a_bracket_beyond_the_end_trains_whole() -> None:
     assert rules.enter("whole", 1).epochs == []
     for epoch in range(1, 9):
         assert rules.judge("whole", "arm", epoch, 99.0).action == "go_on"
+
+
+def expected_epochs(groups: list[list[tuple[int, int]]], setting: Setting) -> float:
+    return fmean(sum(map(sum, sweep)) for sweep in simulated(groups, setting))
 
 
 def test_expected_epochs_lie_between_grace_and_full_length() -> None:

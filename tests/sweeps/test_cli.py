@@ -1,13 +1,18 @@
 """The command line as a person meets it."""
 
 import json
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from gancore.data import DataUnavailable
+from gancore.systems.adversarial import Adversarial
 from sweeps.cli import main
 
 SWEEP = """
@@ -51,17 +56,79 @@ def test_a_plan_names_trials_arms_rungs_and_epochs(file: Path) -> None:
     assert facts["trials"][0]["uid"] == "000-nonsaturating"
 
 
-def test_a_probe_tells_time_and_disk_and_leaves_nothing(
+def test_what_a_trial_varies_is_told_in_full_on_a_narrow_screen(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"{player}.{key}" for player in ("generator", "discriminator") for key in
+            ("lr", "beta1", "beta2")]  # fmt: skip
+    ranges = "".join(f"  {key}: {{uniform: [0.1, 0.2]}}\n" for key in keys)
+    file.write_text(SWEEP.replace("  generator.lr: {log_uniform: [1e-4, 1e-3]}\n", ranges))
+    for columns, by_name in ((60, 4), (200, 0)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        _, out, _ = gansweep("plan", file)
+        assert max(map(len, out.splitlines())) <= columns
+        assert "\N{HORIZONTAL ELLIPSIS}" not in out
+        assert out.count("discriminator.beta2=0.1") == by_name
+
+
+def test_a_probe_tells_hours_and_disk_and_leaves_nothing(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch._dynamo  # noqa: F401  (PyTorch's own empty folder is made before)
+
     monkeypatch.chdir(tmp_path)
-    facts = json.loads(gansweep("plan", file, "--probe", "--json")[1])["probe"]
-    assert facts["epoch_seconds"].keys() == {"nonsaturating", "hinge"}
-    assert 0 < facts["seconds"] < sum(facts["epoch_seconds"].values()) * facts["at_once"] * 8
-    # Adam's two moments and the average beside the weights of both players, three times a trial.
-    assert 0.1 < facts["megabytes"] < 10
-    assert "trials at once" in gansweep("plan", file, "--probe")[1]
-    assert list(tmp_path.iterdir()) == [file]
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "own_module_of_a_probe.py").write_text("LOADED = True\n")
+    file.write_text(SWEEP + "plugins: [own_module_of_a_probe]\nbudget: {hours: 1000}\n")
+    before = sorted(tmp_path.rglob("*"))
+    facts = json.loads(gansweep("plan", file, "--probe", "--json")[1])
+    told = facts["probe"]
+    assert sys.modules.pop("own_module_of_a_probe").LOADED
+    assert sorted(tmp_path.rglob("*")) == before
+    stopped, whole = told["with_early_stopping"], told["without_early_stopping"]
+    assert (stopped["epochs"], whole["epochs"]) == (facts["expected_epochs"], facts["epochs"])
+    assert 0 < stopped["hours"] < whole["hours"]
+    assert told["unit"] == "core-hours"
+    assert told["arms"].keys() == {"nonsaturating", "hinge"}
+    # Two epochs a trial: one checkpoint each.
+    trained, _, _ = gansweep("try", file, "--out", tmp_path / "kept")
+    kept = sum(p.stat().st_size for p in (tmp_path / "kept").rglob("checkpoints/*"))
+    assert trained == 0
+    assert whole["checkpoint_bytes"] == pytest.approx(4 * kept, rel=0.05)
+    _, text, _ = gansweep("plan", file, "--probe")
+    for words in (
+        r"core-hours +\S+ +\S+\n",
+        "with early stopping +without",
+        "budget of 1000 hours suffices: ",
+    ):
+        assert re.search(words, text), words
+
+
+def test_a_probe_names_the_arm_that_cannot_run_and_tells_the_others(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Adversarial.step
+
+    def failing(self: Adversarial, *batch: Any) -> None:
+        if self.config.loss.name == "hinge":
+            raise DataUnavailable("no pictures: get some")
+        step(self, *batch)
+
+    monkeypatch.setattr(Adversarial, "step", failing)
+    code, text, err = gansweep("plan", file, "--probe")
+    assert code == 5
+    assert err == "error: arm hinge cannot run: no pictures: get some\n"
+    assert re.search(r"the arms that can run .*\nepochs +\d", text)
+    assert re.search(r"hinge +cannot run", text)
+    assert re.search(r"nonsaturating +\S+ +\S+ of 4 ", text)
+    told = json.loads(gansweep("plan", file, "--probe", "--json")[1])["probe"]
+    assert told["without_early_stopping"]["epochs"] == 4
+    assert told["arms"].keys() == {"nonsaturating"}
+    assert told["troubles"].keys() == {"hinge"}
 
 
 def test_a_wrong_file_is_told_line_by_line_with_exit_code_2(

@@ -14,7 +14,7 @@ from gancore.config import ConfigError, RunConfig
 from gancore.data import DataUnavailable
 from gancore.growth import Growth, Phase
 from gancore.models import ImageShape, models
-from gancore.systems import Material, systems
+from gancore.systems import Material, Staged, systems
 from gancore.systems.progressive import faded
 from gancore.training import train
 
@@ -32,6 +32,11 @@ def config(options: dict[str, Any] | None = None, **changes: Any) -> RunConfig:
 def built(run: RunConfig) -> Any:
     material = Material(run, torch.device("cpu"))
     return systems.build("progressive", run, material, **run.system.options)
+
+
+def built_plain() -> Any:
+    run = RunConfig.of({"data": "digits", "model": "mlp", "latent": 8})
+    return systems.build("adversarial", run, Material(run, torch.device("cpu")))
 
 
 def steps(system: Any) -> Iterator[tuple[int, int, float]]:
@@ -71,6 +76,17 @@ def test_single_resolutions_may_have_lengths_and_batches_of_their_own() -> None:
     own = growth(last=16, lengths={4: 1, 8: 2}, batches={4: 64, 16: 4})
     assert list(own) == [Phase(4, 0, 0, 64), Phase(8, 1000, 2000, 16), Phase(16, 5000, 20_000, 4)]
     assert own.largest_batch == 64
+
+
+def test_each_resolution_is_a_stage_that_can_be_skipped_to() -> None:
+    system = built(config())
+    assert isinstance(system, Staged)
+    assert system.stages() == [0, 750]
+    for shown, resolution in ((750, 8), (0, 4)):
+        system.skip_to(shown)
+        next(system.train(1, 0.0))
+        assert system.resolution == resolution
+    assert not isinstance(built_plain(), Staged)
 
 
 def test_the_papers_schedule_reaches_1024_pixels_after_its_pictures() -> None:

@@ -1,0 +1,232 @@
+"""What a plan will cost in hours and disk, from its epochs and what an epoch of each arm costs."""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from statistics import fmean
+from typing import NamedTuple
+
+from sweeps.forecast import Outlook
+from sweeps.plan import Plan
+
+_KEPT = 3
+"""Checkpoints that a trial keeps: its best, its newest, and the one before."""
+
+
+class Stage(NamedTuple):
+    """A stretch of a run in which a step costs the same.
+
+    Args:
+        begins: Pictures shown before it.
+        picture: Seconds of training a picture.
+        score: Seconds of a score.
+    """
+
+    begins: int
+    picture: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What the epochs of an arm's trials cost.
+
+    Args:
+        stages: In order; the first begins at 0.
+        pictures: Of an epoch.
+        keeping: Seconds of writing what an epoch leaves.
+        checkpoint_bytes: Of one checkpoint, at its largest.
+        grid_bytes: Of one sample grid, at its largest.
+    """
+
+    stages: tuple[Stage, ...]
+    pictures: int
+    keeping: float
+    checkpoint_bytes: int
+    grid_bytes: int
+
+    def epoch_seconds(self, epochs: int) -> list[float]:
+        """The seconds of each of a trial's first epochs."""
+        begins = [stage.begins for stage in self.stages]
+        ends = [*begins[1:], epochs * self.pictures]
+        found = []
+        for first, last in pairwise(range(0, (epochs + 1) * self.pictures, self.pictures)):
+            training = sum(
+                stage.picture * max(0, min(last, end) - max(first, stage.begins))
+                for stage, end in zip(self.stages, ends, strict=True)
+            )
+            at_the_end = self.stages[bisect.bisect_right(begins, last) - 1]
+            found.append(training + at_the_end.score + self.keeping)
+        return found
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a whole sweep costs.
+
+    Args:
+        hours: Of all its trials, in the unit of the estimate.
+        wall_seconds: From its first trial to its last.
+        confirm_epochs, confirm_hours, confirm_seconds: Of these, what confirms.
+        checkpoint_bytes: At most.
+    """
+
+    epochs: float
+    hours: float
+    wall_seconds: float
+    confirm_epochs: int
+    confirm_hours: float
+    confirm_seconds: float
+    checkpoint_bytes: float
+    grid_bytes: float
+
+
+@dataclass(frozen=True)
+class ArmCost:
+    """An arm's share of it, both phases together.
+
+    Args:
+        epoch_seconds: Of each epoch of a trial that is trained whole.
+        epochs, hours: With early stopping.
+        all_epochs, all_hours: Without.
+    """
+
+    epoch_seconds: tuple[float, ...]
+    epochs: float
+    hours: float
+    all_epochs: float
+    all_hours: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether the sweep is expected to end within a limit of its budget."""
+
+    unit: str
+    limit: float
+    expected: float
+
+    @property
+    def fits(self) -> bool:
+        return self.expected <= self.limit
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """With early stopping and without, on one machine.
+
+    Args:
+        unit: Of the trials' hours: `GPU-hours`, or `core-hours` where trials have no GPU.
+        expected: With early stopping.
+        whole: Without.
+    """
+
+    unit: str
+    expected: Cost
+    whole: Cost
+    arms: Mapping[str, ArmCost]
+    budget: tuple[Fit, ...]
+
+
+class _Phase(NamedTuple):
+    """One phase of a sweep that went one way: each trial's arm and epochs, in starting order."""
+
+    arms: Sequence[str]
+    epochs: Sequence[int]
+
+
+class Estimator:
+    """Adds up.
+
+    Args:
+        arms: What was measured; trials of arms that are not among them count nothing.
+        at_once: Trials side by side.
+    """
+
+    def __init__(self, plan: Plan, arms: Mapping[str, Arm], at_once: int) -> None:
+        self._plan, self._arms, self._at_once = plan, arms, at_once
+        self._each = {label: arm.epoch_seconds(plan.epochs) for label, arm in arms.items()}
+        self._until = {k: [0.0, *accumulate(each)] for k, each in self._each.items()}
+        # GPU-hours or core-hours in a second of one trial.
+        self._rate = (plan.resources.gpu or plan.resources.cpu) / 3600
+
+    def estimate(self) -> Estimate:
+        outlook = Outlook.of(self._plan)
+        places = [n for n, run in enumerate(outlook.search) if run.arm in self._arms]
+        labels = [outlook.search[n].arm for n in places]
+        stopped = [_Phase(labels, [sweep[n] for n in places]) for sweep in outlook.stopped]
+        whole = _Phase(labels, [outlook.search[n].epochs for n in places])
+        again = [run for run in outlook.confirm if run.arm in self._arms]
+        confirm = _Phase([run.arm for run in again], [run.epochs for run in again])
+        gpu, expected = self._plan.resources.gpu, self._cost(stopped, confirm)
+        return Estimate(
+            unit="GPU-hours" if gpu else "core-hours",
+            expected=expected,
+            whole=self._cost([whole], confirm),
+            arms={label: self._arm(label, stopped, whole, confirm) for label in self._arms},
+            budget=tuple(self._budget(expected)),
+        )
+
+    def _cost(self, searches: Sequence[_Phase], confirm: _Phase) -> Cost:
+        both = [_Phase([*s.arms, *confirm.arms], [*s.epochs, *confirm.epochs]) for s in searches]
+        confirming = _makespan(self._seconds(confirm), self._at_once)
+        checkpoints, grids = zip(*map(self._bytes, both), strict=True)
+        return Cost(
+            epochs=fmean(sum(sweep.epochs) for sweep in both),
+            hours=self._rate * fmean(sum(self._seconds(sweep)) for sweep in both),
+            # The confirmations begin when the search has ended.
+            wall_seconds=confirming
+            + fmean(_makespan(self._seconds(search), self._at_once) for search in searches),
+            confirm_epochs=sum(confirm.epochs),
+            confirm_hours=self._rate * sum(self._seconds(confirm)),
+            confirm_seconds=confirming,
+            checkpoint_bytes=fmean(checkpoints),
+            grid_bytes=fmean(grids),
+        )
+
+    def _arm(
+        self, label: str, stopped: Sequence[_Phase], whole: _Phase, confirm: _Phase
+    ) -> ArmCost:
+        def epochs(phase: _Phase) -> list[int]:
+            return [e for arm, e in zip(phase.arms, phase.epochs, strict=True) if arm == label]
+
+        until, again = self._until[label], epochs(confirm)
+        ways = [[*epochs(search), *again] for search in stopped]
+        every = [*epochs(whole), *again]
+        return ArmCost(
+            epoch_seconds=tuple(self._each[label]),
+            epochs=fmean(map(sum, ways)),
+            hours=self._rate * fmean(sum(until[e] for e in way) for way in ways),
+            all_epochs=sum(every),
+            all_hours=self._rate * sum(until[e] for e in every),
+        )
+
+    def _seconds(self, phase: _Phase) -> list[float]:
+        return [self._until[arm][e] for arm, e in zip(phase.arms, phase.epochs, strict=True)]
+
+    def _bytes(self, sweep: _Phase) -> tuple[int, int]:
+        """Of all checkpoints at most, and of all grids: one before training and one an epoch."""
+        trials = [(self._arms[arm], e) for arm, e in zip(sweep.arms, sweep.epochs, strict=True)]
+        return (
+            sum(arm.checkpoint_bytes * min(_KEPT, epochs) for arm, epochs in trials),
+            sum(arm.grid_bytes * (epochs + 1) for arm, epochs in trials),
+        )
+
+    def _budget(self, expected: Cost) -> Iterable[Fit]:
+        budget = self._plan.budget
+        if budget.hours is not None:
+            yield Fit("hours", budget.hours, expected.wall_seconds / 3600)
+        if budget.gpu_hours is not None:
+            yield Fit("GPU-hours", budget.gpu_hours, expected.hours)
+
+
+def _makespan(trials: Iterable[float], at_once: int) -> float:
+    """Seconds until the last of some trials ends, each started where one first has room."""
+    free = [0.0] * at_once
+    for seconds in trials:
+        heapq.heapreplace(free, free[0] + seconds)
+    return max(free)
