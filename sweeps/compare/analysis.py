@@ -18,7 +18,8 @@ from sweeps.results import Results
 ABOUT = {
     "budget": (
         "In trials the band is the uncertainty of the mean, as far as so few draws tell it: up to "
-        "a quarter of them. In epochs it is the luck of the order in which the points are tried."
+        "a quarter of them, if they are eight or more. In epochs it is the luck of the order in "
+        "which the points are tried."
     ),
     "importance": (
         "How unlike the best draws are to all (PED-ANOVA, Watanabe et al. 2023), one "

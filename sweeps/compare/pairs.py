@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from scipy import special, stats
 
-from sweeps.compare.intervals import Estimate, Scores, finite, spread
+from sweeps.compare.intervals import CONFIDENCE, Estimate, Scores, finite, spread
 from sweeps.compare.seeds import seeds_needed
 
 ALPHA = 0.05
@@ -110,7 +110,26 @@ def welch_p(x: Scores, y: Scores) -> float | None:
     """Two-sided p of Welch's t test for unequal spreads; None where one shows no spread."""
     if spread(x) is None or spread(y) is None:
         return None
-    return float(stats.ttest_ind(x, y, equal_var=False).pvalue)
+    error, freedom = welch(x, y)
+    return float(2 * stats.t.sf(abs(x.mean() - y.mean()) / error, freedom))
+
+
+def welch(x: Scores, y: Scores) -> tuple[Scores, Scores]:
+    """Standard error of the difference of means along the last axis, and its degrees of freedom.
+
+    Those of Satterthwaite (1946), rounded down, and as if both arms had as few seeds as the one
+    with fewer. As they are they make the test too sharp for few seeds: of equal means it told up
+    to 6 in 100 apart where spreads are as 1 to 10, and up to 17 where half of the arms have two or
+    three seeds and the others more. So it is 5 at most for normal scores, and up to 5.7 for skewed
+    ones of unlike spread, as Student's t of one skewed arm does (`benchmarks/error_rates.py`). The
+    price is power: a difference of three standard deviations is seen by 58 in 100 pairs of three
+    seeds, not 68; one of two by 75 in 100 pairs of five, not 76.
+    """
+    a, b = (z.var(axis=-1, ddof=1) / z.shape[-1] for z in (x, y))
+    fewer = min(x.shape[-1], y.shape[-1])
+    freedom = (fewer - 1) * (a + b) ** 2 / (a**2 + b**2)
+    # Spreads that are equal but for the last digit shall not lose a whole degree.
+    return np.sqrt(a + b), np.floor(freedom + 1e-9)
 
 
 def permutation_p(x: Scores, y: Scores) -> float:
@@ -152,8 +171,8 @@ def difference(x: Scores, y: Scores) -> Estimate:
     value = float(x.mean() - y.mean())
     if spread(x) is None or spread(y) is None:
         return Estimate(value)
-    interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
-    return Estimate(value, float(interval.low), float(interval.high))
+    error, freedom = welch(x, y)
+    return Estimate.around(value, float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error))
 
 
 def hedges_g(x: Scores, y: Scores) -> float | None:
@@ -174,6 +193,10 @@ def probability_of_improvement(x: Scores, y: Scores) -> Estimate:
     section 4.3), with method 5 of Newcombe (2006, Statistics in Medicine 25:559): all
     probabilities whose own standard error makes the one seen likely. A bootstrap of separated
     seeds would say [1, 1].
+
+    It covers 93 to 97 %, but for equal arms of three seeds: a tenth of them fall wholly apart, so
+    that every interval by this statistic covers a half in at most 90 or in all 100 of 100. We take
+    the 100.
     """
     n, m = len(x), len(y)
     value = float(stats.mannwhitneyu(y, x, method="asymptotic").statistic / (n * m))

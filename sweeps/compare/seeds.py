@@ -67,15 +67,19 @@ def pooled_cov(arms: Sequence[Arm]) -> float | None:
 
 
 def power_of(effect: float, n: int, alpha: float = 0.05) -> float:
-    """Chance that a two-sided t test with n seeds an arm sees a true difference.
+    """Chance that the two-sided test of `pairs` with n seeds an arm sees a true difference.
 
-    The square of a noncentral t is a noncentral F, whose SciPy version keeps its digits where
-    that of t gives NaN.
+    Its degrees of freedom vary with the spreads seen; for normal scores of equal spread they are
+    2 (n - 1) n / (n + 1) on average, and rounding down takes half of one. With them the chance
+    is that of a simulation to within a point from four seeds on at a p of 0.05, and at most five
+    points too high for three. The square of a noncentral t is a noncentral F, whose SciPy version
+    keeps its digits where that of t gives NaN.
 
     Args:
         effect: The difference in standard deviations, not negative.
     """
-    freedom, shift = 2 * n - 2, max(effect, 1e-6) * math.sqrt(n / 2)
+    freedom = max(1.0, 2 * (n - 1) * n / (n + 1) - 0.5)
+    shift = max(effect, 1e-6) * math.sqrt(n / 2)
     return float(stats.ncf.sf(stats.t.isf(alpha / 2, freedom) ** 2, 1, freedom, shift**2))
 
 
@@ -83,7 +87,7 @@ def seeds_needed(effect: float, *, alpha: float = 0.05, power: float = POWER) ->
     """The fewest seeds an arm, 2 to 10,000, with which a true difference is seen.
 
     By the noncentral t distribution, of which the normal approximation, 15.7 / effect^2 at the
-    defaults, is about one short. Where 10,000 are too few, that number is returned all the same.
+    defaults, is one or two short. Where 10,000 are too few, that number is returned all the same.
 
     Args:
         effect: The difference in standard deviations, not negative.

@@ -22,8 +22,8 @@ METHODS = {
         "method 5 of Newcombe (2006)"
     ),
     "test": (
-        "Welch's t test on the confirmed seeds; the permutation test where the seeds of an arm "
-        "are all alike"
+        "Welch's t test on the confirmed seeds, with degrees of freedom as of the arm with fewer "
+        "seeds and rounded down; the permutation test where the seeds of an arm are all alike"
     ),
     "correction": "Holm (1979) over all pairs of arms",
     "effect": "Hedges' g (1981)",
