@@ -12,6 +12,8 @@ from sweeps.compare.diagram import critical_difference_svg
 from sweeps.compare.ranks import Ranking, rank
 from sweeps.compare.verdict import estimate
 from sweeps.errors import UserError
+from sweeps.report.pictures import write_rank_picture
+from sweeps.report.rank_tables import write_rank_tables
 from sweeps.results import Results
 
 DIAGRAM = "critical_difference.svg"
@@ -48,12 +50,13 @@ def ranking(results: Sequence[Results]) -> Ranking:
     return found
 
 
-def write_diagram(found: Ranking, folder: Path) -> Path:
-    """The critical-difference diagram as a picture of its own."""
+def write_ranking(found: Ranking, folder: Path) -> list[Path]:
+    """The critical-difference diagram, also as a slide, and the ranks as CSV and LaTeX."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / DIAGRAM
     write_atomically(path, critical_difference_svg(found).encode())
-    return path
+    told = found.as_json()
+    return [path, *write_rank_picture(told, folder), *write_rank_tables(told, folder)]
 
 
 def rank_table(found: Ranking) -> Table:
