@@ -116,7 +116,9 @@ def test_the_budget_has_a_panel_a_unit_with_curves_and_bands(data: dict[str, Any
 
 @pytest.mark.usefixtures("ours")
 def test_curves_end_in_a_mark_where_a_trial_was_stopped_or_fell(data: dict[str, Any]) -> None:
-    axes = figure_of("curves", data).axes
+    figure = figure_of("curves", data)
+    assert "each arm's best fresh seed in bold" in " ".join(words(figure))
+    axes = figure.axes
     assert {ax.get_title(loc="left") for ax in axes} == set(ARMS)
     for ax in axes:
         arm = ARMS.index(ax.get_title(loc="left"))

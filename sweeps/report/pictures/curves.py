@@ -46,9 +46,10 @@ def draw(data: Mapping[str, Any]) -> Figure | None:
     trials = [t for own in lines.values() for t, _ in own]
     stopped = sum(t["state"] == "stopped" for t in trials)
     fell = sum(t["state"] in FELL for t in trials)
+    best = "best fresh seed" if any(t["phase"] == "confirm" for t in trials) else "best"
     figure = slide(
         "How the arms learn",
-        f"Best {data['objective']} so far, a line a trial, each arm's best in bold. "
+        f"Best {data['objective']} so far, a line a trial, each arm's {best} in bold. "
         f"The schedule stopped {stopped} of {len(trials)} trials, {fell} diverged or failed.",
         "\u2a2f stopped by the schedule,  \u25b2 diverged or failed,  dashed: "
         "trained again on a fresh seed." + left_out(len(shown), len(arms)),

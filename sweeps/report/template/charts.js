@@ -99,7 +99,7 @@ function curves() {
   const trials = DATA.trials.filter((t) => t.scores.some((v) => v !== null));
   if (!trials.length) return;
   const halted = trials.filter((t) => t.state === "stopped").length;
-  reveal("curves", `One panel an arm, one line a trial, the arm's best in bold; ⨯ marks where the schedule stopped a trial (${halted} of ${trials.length}), ▲ where one diverged or failed. Hover or tap for the reason.`);
+  reveal("curves", `One panel an arm, one line a trial, the arm's ${trials.some((t) => t.phase === "confirm") ? "best fresh seed" : "best"} in bold; ⨯ marks where the schedule stopped a trial (${halted} of ${trials.length}), ▲ where one diverged or failed. Hover or tap for the reason.`);
   const host = $("curves-chart");
   let raw = false;
   const controls = h("div", { class: "controls" });
