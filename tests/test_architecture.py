@@ -56,6 +56,7 @@ def test_files_and_functions_fit_the_mind(module: str) -> None:
         ("sweeps", ("torch", "ray", "mlflow", "numpy")),
         ("sweeps.trial", ("torch", "ray", "mlflow")),
         ("sweeps.tracking", ("mlflow", "torch", "ray")),
+        ("sweeps.report", ("matplotlib", "mlflow", "torch", "ray")),
     ],
 )
 def test_importing_a_package_loads_nothing_heavy(package: str, heavy: tuple[str, ...]) -> None:

@@ -14,6 +14,8 @@ from sweeps.compare.ranks import Ranking, rank
 from sweeps.compare.signed import SignedRanks, signed_ranks
 from sweeps.compare.verdict import estimate
 from sweeps.errors import UserError
+from sweeps.report.pictures import write_rank_picture
+from sweeps.report.rank_tables import write_rank_tables
 from sweeps.results import Results
 
 DIAGRAM = "critical_difference.svg"
@@ -55,15 +57,17 @@ def ranking(results: Sequence[Results]) -> Ranking | SignedRanks:
     return found
 
 
-def write_diagram(found: Ranking | SignedRanks, folder: Path) -> Path:
-    """The critical-difference diagram, or the differences of two arms, as a picture of its own."""
+def write_ranking(found: Ranking | SignedRanks, folder: Path) -> list[Path]:
+    """The comparison as a picture of its own; of ranks a slide, CSV and LaTeX as well."""
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(found, Ranking):
-        path, svg = folder / DIAGRAM, critical_difference_svg(found)
-    else:
-        path, svg = folder / DIFFERENCES, differences_svg(found)
-    write_atomically(path, svg.encode())
-    return path
+    if isinstance(found, SignedRanks):
+        path = folder / DIFFERENCES
+        write_atomically(path, differences_svg(found).encode())
+        return [path]
+    path = folder / DIAGRAM
+    write_atomically(path, critical_difference_svg(found).encode())
+    told = found.as_json()
+    return [path, *write_rank_picture(told, folder), *write_rank_tables(told, folder)]
 
 
 def table_of(found: Ranking | SignedRanks) -> Table:

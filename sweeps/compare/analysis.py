@@ -12,6 +12,7 @@ from sweeps.compare.importance import importances, robustness
 from sweeps.compare.intervals import CONFIDENCE, Arm
 from sweeps.compare.pairs import Pair
 from sweeps.compare.statistics import METHODS, Comparison, compare
+from sweeps.compare.verdict import estimate
 from sweeps.report.data import Shown, shown_trials
 from sweeps.results import Results
 
@@ -63,7 +64,7 @@ def analysis(results: Sequence[Results]) -> dict[str, Any]:
         own = {arm: label for (name, arm), label in labels.items() if name == sweep}
         for arm, curves in _budget(one).items():
             told["budget"][own[arm]] = curves
-        told["importance"] += _importance(one, own)
+        told["importance"] += _importance(one, own, sweep if len(results) > 1 else None)
         told["robustness"] |= {own[found.arm]: asdict(found) for found in robustness(one)}
     told["about"] = _about(results)
     near = {label: 100 * found["share"] for label, found in told["robustness"].items()}
@@ -92,7 +93,9 @@ def _about(results: Sequence[Results]) -> dict[str, str]:
 
 
 def _row(arm: Arm) -> dict[str, Any]:
-    iqm = asdict(arm.iqm) if arm.iqm else {"value": None, "low": None, "high": None}
+    nothing = {"value": None, "low": None, "high": None}
+    iqm = asdict(arm.iqm) if arm.iqm else nothing
+    mean = asdict(arm.mean) if arm.mean else nothing
     return {
         "label": arm.label,
         "n": arm.n,
@@ -101,6 +104,10 @@ def _row(arm: Arm) -> dict[str, Any]:
         "iqm": iqm["value"],
         "low": iqm["low"],
         "high": iqm["high"],
+        "mean": mean["value"],
+        "mean_low": mean["low"],
+        "mean_high": mean["high"],
+        "estimate": estimate(arm.mean) if arm.mean else None,
     }
 
 
@@ -149,8 +156,11 @@ def _curve(curve: Curve) -> dict[str, Any]:
     return {"x": curve.xs, **{k: v for k, v in asdict(curve).items() if k not in ("arm", "xs")}}
 
 
-def _importance(results: Results, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _importance(
+    results: Results, labels: Mapping[str, str], sweep: str | None
+) -> Iterator[dict[str, Any]]:
+    of_all = {} if sweep is None else {"sweep": sweep}
     for one in importances(results):
         for share in one.shares:
             row: dict[str, Any] = {"path": share.path, "share": share.importance, "p": share.p}
-            yield row | ({} if one.arm is None else {"arm": labels[one.arm]})
+            yield row | (of_all if one.arm is None else {"arm": labels[one.arm]})

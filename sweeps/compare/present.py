@@ -75,13 +75,13 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
 
 def _show_ranking(results: Sequence[Results], out: Path, *, as_json: bool) -> None:
     """Of sweeps on unlike data no scores are compared, but the ranks that arms have on each."""
-    from sweeps.compare.across import ranking, table_of, write_diagram
+    from sweeps.compare.across import ranking, table_of, write_ranking
     from sweeps.compare.analysis import comparison
 
     found = ranking(results)
-    diagram = write_diagram(found, out)
+    files = write_ranking(found, out)
     if as_json:
-        content = {**found.as_json(), "diagram": str(diagram)}
+        content = {**found.as_json(), "diagram": str(files[0]), "files": [*map(str, files)]}
         print(json.dumps(content, ensure_ascii=False, allow_nan=False))
         return
     console = Console(highlight=False)
@@ -92,7 +92,8 @@ def _show_ranking(results: Sequence[Results], out: Path, *, as_json: bool) -> No
     for one in results:
         compared = comparison([one])
         console.print(Text(compared.sentence if compared else "", style="dim"))
-    console.print(Text(str(diagram), style="dim"), soft_wrap=True)
+    for file in files:
+        console.print(Text(str(file), style="dim"), soft_wrap=True)
 
 
 def print_comparison(compared: Comparison, console: Console) -> None:

@@ -22,6 +22,7 @@ class Ranking:
     Args:
         arms: Best average rank first; `ranks` and `relative` go with them.
         left_out: Arms that lack a score on some data set, and take no part.
+        places: By data set, the rank of each arm on it; `means` are the mean scores behind them.
         relative: Interquartile mean of score over the data set's mean score; None where a mean
             is not positive. 1 is average; with goal `min`, less is better.
         friedman_p: Of Friedman's chi-squared.
@@ -35,6 +36,8 @@ class Ranking:
     arms: tuple[str, ...]
     left_out: tuple[str, ...]
     ranks: tuple[float, ...]
+    places: tuple[tuple[float, ...], ...]
+    means: tuple[tuple[float, ...], ...]
     relative: tuple[Estimate | None, ...]
     friedman_p: float
     iman_davenport_p: float
@@ -62,7 +65,8 @@ def rank(scores: Mapping[str, Mapping[str, Sequence[float]]], goal: str) -> Rank
         return None
     sign = 1 if goal == "min" else -1
     means = np.array([[sign * table[a].mean() for a in arms] for table in tables.values()])
-    average = stats.rankdata(means, axis=1).mean(axis=0)  # [arms], ties share their ranks
+    places = stats.rankdata(means, axis=1)  # [data sets, arms], ties share their ranks
+    average = places.mean(axis=0)
     order = [int(i) for i in np.argsort(average, kind="stable")]
     chi, f = friedman(means)
     difference = critical_difference(len(arms), len(tables))
@@ -76,6 +80,8 @@ def rank(scores: Mapping[str, Mapping[str, Sequence[float]]], goal: str) -> Rank
         arms=tuple(ordered),
         left_out=left_out,
         ranks=tuple(ranks),
+        places=tuple(tuple(row) for row in places[:, order].tolist()),
+        means=tuple(tuple(row) for row in (sign * means[:, order]).tolist()),
         relative=tuple(_relative(tables, arms, a) for a in ordered),
         friedman_p=chi,
         iman_davenport_p=f,

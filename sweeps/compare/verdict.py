@@ -140,7 +140,7 @@ def estimate(value: Estimate) -> str:
         return f"{value.value:.4g}"
     width = value.high - value.low
     digits = min(9, max(0, -math.floor(math.log10(width / 4))))
-    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    return f"{value.value:z.{digits}f} [{value.low:z.{digits}f}, {value.high:z.{digits}f}]"
 
 
 def probability(p: float) -> str:

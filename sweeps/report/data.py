@@ -6,14 +6,17 @@ What statistics add comes as a mapping, every key of it optional, arms by the la
     answer       str: the paragraph on top
     level        float: of all intervals, such as 0.95
     arms         [{label, n, median, iqm, low, high}]: of the confirmed seeds where there are any;
-                 `low` and `high` are the interval of `iqm`. More numbers by name are more columns
+                 `low` and `high` are the interval of `iqm`; `mean`, `mean_low` and `mean_high`
+                 are what the answer speaks of, and `estimate` is the same in words. More numbers
+                 by name are more columns
     pairs        [{a, b, difference, p, corrected_p, effect, improvement, verdict}]: two arms, by
                  label; `low` and `high` are the interval of `difference`, `improvement_low` and
                  `improvement_high` of `improvement`, the probability that a run of `a` beats one
                  of `b`; `verdict` is a sentence
     budget       {label: {"trials": {x, mean, low, high}, "epochs": {...}, "hours": {...}}}: the
                  expected best against what was spent, four lists of one length each
-    importance   [{path, share, p}], and `arm` where the shares are of one arm; pale above p = 0.05
+    importance   [{path, share, p}], and `arm` where the shares are of one arm, or `sweep` where
+                 they are of one sweep among several; pale above p = 0.05
     notes        [str]: methods and their sources, told under the tables
     about        {"budget": str, "importance": str}: a sentence more on top of a section
 """
@@ -43,6 +46,9 @@ FEW = 3
 """Draws a value from which on numbers that repeat are drawn as choices, such as 16, 32 and 64."""
 
 DIGITS = 6
+
+SOUND = ("healthy", "converged", "waiting")
+"""What may be said of a trial that did not fall ill."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,7 @@ def _arm(label: str, own: Sequence[Shown], digests: Sequence[str]) -> dict[str, 
         "epochs": sum(r.epoch for r in results),
         "hours": _number(sum(map(seconds, results)) / 3600),
         "stopped": sum(r.state == "stopped" for r in results),
-        "ill": sum(_fate(r) not in ("healthy", "converged", "waiting") for r in results),
+        "ill": sum(_fate(r) not in SOUND for r in results),
     }
 
 

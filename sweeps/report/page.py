@@ -13,6 +13,7 @@ from typing import Any
 
 from gancore.files import write_atomically
 from sweeps.report.data import report_data, shown_trials
+from sweeps.report.pictures import write_pictures
 from sweeps.report.tables import write_tables
 from sweeps.report.wall import BUDGET, hang_wall
 from sweeps.results import Results
@@ -28,7 +29,7 @@ def write_report(
     *,
     pictures: int = BUDGET,
 ) -> Path:
-    """Writes `index.html` and its tables, as CSV and LaTeX, into a folder.
+    """Writes `index.html`, its tables as CSV and LaTeX and its figures as PNG into a folder.
 
     Args:
         results: One sweep or several.
@@ -44,7 +45,8 @@ def write_report(
         UserError: The sweeps' scores cannot be compared.
     """
     data = report_data(results, analysis)
-    data["files"] = [path.name for path in write_tables(data, out)]
+    beside = [*write_tables(data, out), *write_pictures(data, out)]
+    data["files"] = [path.relative_to(out).as_posix() for path in beside]
     wall = hang_wall(shown_trials(results), pictures)
     page = out / "index.html"
     write_atomically(page, render(data, wall).encode())

@@ -24,6 +24,9 @@ ARM_COLUMNS = (
     "iqm",
     "low",
     "high",
+    "mean",
+    "mean_low",
+    "mean_high",
     "epochs",
     "hours",
     "stopped",
@@ -87,14 +90,14 @@ def write_tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
     """
     ranked = sorted(data["arms"], key=lambda arm: arm["rank"])
     files = [
-        _write(folder / "league.csv", as_csv(ARM_COLUMNS, _rows(ranked, ARM_COLUMNS))),
-        _write(folder / "league.tex", league_latex(ranked, data["objective"], data["level"])),
+        write(folder / "league.csv", as_csv(ARM_COLUMNS, _rows(ranked, ARM_COLUMNS))),
+        write(folder / "league.tex", league_latex(ranked, data["objective"], data["level"])),
     ]
     if data["pairs"]:
         rows = _rows(data["pairs"], PAIR_COLUMNS)
-        files.append(_write(folder / "pairs.csv", as_csv(PAIR_COLUMNS, rows)))
-        files.append(_write(folder / "pairs.tex", pairs_latex(data["pairs"])))
-    return [*files, _write(folder / "trials.csv", _trials(data))]
+        files.append(write(folder / "pairs.csv", as_csv(PAIR_COLUMNS, rows)))
+        files.append(write(folder / "pairs.tex", pairs_latex(data["pairs"])))
+    return [*files, write(folder / "trials.csv", _trials(data))]
 
 
 def as_csv(head: Row, rows: Iterable[Row]) -> str:
@@ -125,10 +128,10 @@ def league_latex(arms: Sequence[Mapping[str, Any]], objective: str, level: float
         if arm["protocol"] not in seen and arm["best"] is not None:
             seen.add(arm["protocol"])
             label = rf"\textbf{{{label}}}"
-        middle = [_figure(arm.get("iqm")), _interval(arm)] if told else []
-        scores = [_figure(arm["best"]), _figure(arm["median"]), *middle]
+        middle = [figure(arm.get("iqm")), interval(arm)] if told else []
+        scores = [figure(arm["best"]), figure(arm["median"]), *middle]
         rows.append([label, str(arm["n"]), *scores, str(arm["epochs"])])
-    return _tabular("l" + "r" * (len(head) - 1), head, rows)
+    return tabular("l" + "r" * (len(head) - 1), head, rows)
 
 
 def pairs_latex(pairs: Sequence[Mapping[str, Any]]) -> str:
@@ -137,11 +140,11 @@ def pairs_latex(pairs: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
             f"{latex(pair['a'])} -- {latex(pair['b'])}",
-            *(_figure(pair.get(key)) for key in ("difference", "effect", "p", "corrected_p")),
+            *(figure(pair.get(key)) for key in ("difference", "effect", "p", "corrected_p")),
         ]
         for pair in pairs
     ]
-    return _tabular("lrrrr", head, rows)
+    return tabular("lrrrr", head, rows)
 
 
 def latex(text: str) -> str:
@@ -149,22 +152,26 @@ def latex(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
-def _tabular(columns: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The head's own `$n$` is meant as mathematics; its names are not."""
+def tabular(columns: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for `booktabs`. The head's own `$n$` is meant as mathematics; its names are not."""
     titles = [part if "$" in part else latex(part) for part in head]
     lines = [" & ".join(row) + r" \\" for row in [titles, *rows]]
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
     return "\n".join([*body, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def _figure(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, int | float) else "--"
+def figure(value: object) -> str:
+    """Three digits and all before the point, or a dash where there is no number."""
+    if not isinstance(value, int | float):
+        return "--"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _interval(row: Mapping[str, Any]) -> str:
+def interval(row: Mapping[str, Any]) -> str:
+    """Its ends, or a dash."""
     if row.get("low") is None or row.get("high") is None:
         return "--"
-    return f"[{row['low']:.3g}, {row['high']:.3g}]"
+    return f"[{figure(row['low'])}, {figure(row['high'])}]"
 
 
 def _trials(data: Mapping[str, Any]) -> str:
@@ -189,6 +196,7 @@ def _blank(value: object) -> object:
     return "" if value is None else value
 
 
-def _write(path: Path, text: str) -> Path:
+def write(path: Path, text: str) -> Path:
+    """Writes a table; returns where."""
     write_atomically(path, text.encode())
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 from scripted_sweep import script_sweep
 
 from sweeps import SweepSpec, journal, make_plan
@@ -64,7 +66,12 @@ def test_the_verdict_and_the_report_of_one_sweep(tmp_path: Path) -> None:
     assert "hinge beats minimax and nonsaturating on digits: fid500 1.1 [0.9, 1.3]" in flat
     assert "3 seeds each, corrected p < 0.001" in flat
     assert (place / "report" / "index.html").is_file()
+    assert (place / "report" / "pictures" / "answer.png").is_file()
     answer = json.loads(compare("one", "--json", "--storage", str(tmp_path)).output)
+    first = answer["arms"][0]
+    assert first["estimate"] == "1.1 [0.9, 1.3]"
+    assert first["mean"] == pytest.approx(1.1)
+    assert first["mean_low"] < first["mean"] < first["mean_high"]
     assert answer["answer"].startswith("hinge beats minimax and nonsaturating on digits")
 
 
@@ -111,6 +118,21 @@ def test_sweeps_on_several_data_sets_are_compared_by_ranks(
     told = json.loads(compare(*three, "--json", "--out", str(out)).output)
     assert told["ranks"] == [1.0, 2.0, 3.0]
     assert told["data_sets"] == ["digits", "mnist5k", "fashion_mnist"]
+    assert told["places"] == [[1.0, 2.0, 3.0]] * 3
+    names = ["critical_difference.svg", "pictures/ranks.png", "ranks.csv", "ranks.tex"]
+    assert told["files"] == [str(out / name) for name in names]
+    with Image.open(out / names[1]) as picture:
+        assert picture.size == (2560, 1440)
+    with (out / "ranks.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["arm"] for row in table] == list(ARMS)
+    assert [float(row["rank mnist5k"]) for row in table] == [1, 2, 3]
+    assert [float(row["mean mnist5k"]) for row in table] == pytest.approx([102, 202, 302])
+    assert float(table[0]["relative_low"]) < float(table[0]["relative"]) < 1
+    lines = (out / "ranks.tex").read_text().splitlines()
+    assert lines[2].startswith(r"arm & digits & mnist5k & fashion\_mnist & average rank")
+    assert lines[4].startswith(r"hinge & \textbf{10.2 (1)} & \textbf{102 (1)} & \textbf{1020 (1)}")
+    assert lines[5].startswith("minimax & 20.2 (2) & 202 (2)")
 
 
 def test_two_arms_on_several_data_sets_are_compared_by_signed_ranks(tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def test_pictures_of_a_wall_are_cut_out_of_the_grid_pixel_by_pixel(tmp_path: Pat
 def test_the_tables_beside_the_page_hold_its_numbers(results: Results, tmp_path: Path) -> None:
     page = write_report([results], tmp_path, analysis_of(LOSSES))
     names = {"league.csv", "league.tex", "pairs.csv", "pairs.tex", "trials.csv", page.name}
+    names.add("pictures")
     assert {file.name for file in tmp_path.iterdir()} == names
     with (tmp_path / "league.csv").open() as stream:
         rows = list(csv.DictReader(stream))

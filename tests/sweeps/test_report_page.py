@@ -246,6 +246,13 @@ def test_views_change(browser: str, report: Path) -> None:
         best = await page.eval(first)
         await page.click("#curves-chart [data-value=raw]")
         assert await page.eval(first) != best
+        cells = "[...document.querySelectorAll('#failures-chart .cell title')]"
+        told = [text.split() for text in await page.eval(f"{cells}.map((t) => t.textContent)")]
+        assert sum(int(words[2]) for words in told) == 30
+        assert sum(int(words[0]) for words in told) == await page.eval(
+            "document.querySelectorAll('#failures-chart .dot:not(.scored)').length"
+            " - document.querySelectorAll('#failures-chart .legend .dot').length"
+        )
         await page.click("#failures-chart .legend button")
         await page.until(
             "document.querySelectorAll('#failures-chart svg[role] .sound').length === 0"

@@ -403,6 +403,7 @@ def test_many_arms_still_make_a_sentence() -> None:
 def test_digits_follow_the_interval_and_p_never_crosses_the_line() -> None:
     assert estimate(Estimate(123.456, 100.0, 150.0)) == "123 [100, 150]"
     assert estimate(Estimate(0.12345, 0.12, 0.126)) == "0.123 [0.120, 0.126]"
+    assert estimate(Estimate(6.2, -0.4, 13.1)) == "6 [0, 13]"
     assert [probability(p) for p in (0.0496, 0.0504, 0.05)] == [
         "p = 0.0496",
         "p = 0.0504",

@@ -32,6 +32,7 @@ from written_sweep import (
 from sweeps import SweepSpec, journal, make_plan, tracking
 from sweeps.folder import owned
 from sweeps.journal import Journal
+from sweeps.report import write_report
 from sweeps.results import Results
 from sweeps.tracking.uploader import Uploader
 
@@ -118,6 +119,19 @@ def test_the_sweeps_own_run_tells_question_outcome_and_what_time_bought(sweep: P
     best = client.get_metric_history(parent.info.run_id, "best/hinge")
     assert sorted((m.value for m in best), reverse=True) == [9.0, 5.0, 0.1 + 0.2]
     assert parent.data.metrics == {"best/hinge": 0.1 + 0.2, "best/minimax": 4.0}
+
+
+def test_the_report_comes_with_its_pictures(sweep: Path) -> None:
+    write_report([Results.read(sweep)], sweep / "report")
+    tracking.sync(sweep, tracking.default_uri(sweep.parent))
+    client = client_of(sweep)
+    run = runs_of(client)["digits"].info.run_id
+    files = {a.path for a in client.list_artifacts(run, "report")}
+    assert {"report/index.html", "report/league.tex"} <= files
+    drawn = {a.path for a in client.list_artifacts(run, "report/pictures")}
+    assert drawn == {"report/pictures/curves.png", "report/pictures/verdicts.png"}
+    sent = client.download_artifacts(run, "report/pictures/curves.png")
+    assert Path(sent).read_bytes() == (sweep / "report/pictures/curves.png").read_bytes()
 
 
 def test_nothing_is_sent_twice_whoever_sends_it(sweep: Path) -> None:

@@ -99,7 +99,7 @@ function curves() {
   const trials = DATA.trials.filter((t) => t.scores.some((v) => v !== null));
   if (!trials.length) return;
   const halted = trials.filter((t) => t.state === "stopped").length;
-  reveal("curves", `One panel an arm, one line a trial, the arm's best in bold; ⨯ marks where the schedule stopped a trial (${halted} of ${trials.length}), ▲ where one diverged or failed. Hover or tap for the reason.`);
+  reveal("curves", `One panel an arm, one line a trial, the arm's ${trials.some((t) => t.phase === "confirm") ? "best fresh seed" : "best"} in bold; ⨯ marks where the schedule stopped a trial (${halted} of ${trials.length}), ▲ where one diverged or failed. Hover or tap for the reason.`);
   const host = $("curves-chart");
   let raw = false;
   const controls = h("div", { class: "controls" });
@@ -145,9 +145,10 @@ function importance() {
   const rows = DATA.importance;
   if (!rows.length) return;
   reveal("importance", `How much each hyper-parameter decides about the score. ${DATA.about.importance ?? ""}`);
-  const groups = [...new Set(rows.map((row) => row.arm ?? ""))];
+  const of = (row) => row.arm ?? row.sweep ?? "";
+  const groups = [...new Set(rows.map(of))];
   for (const group of groups) {
-    const own = rows.filter((row) => (row.arm ?? "") === group).sort((a, b) => b.share - a.share);
+    const own = rows.filter((row) => of(row) === group).sort((a, b) => b.share - a.share);
     const arm = DATA.arms.findIndex((a) => a.label === group);
     const panel = h("div", { class: "panel" }, groups.length > 1 || group ? h("h4", {}, arm < 0 ? null : swatch(arm), group || "all arms") : null);
     $("importance-chart").append(panel);

@@ -1,6 +1,7 @@
 /* The search space: parallel coordinates, and any two of its dimensions against each other. */
 const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 const FATES = ["healthy", "converged", "slow", "collapsed", "over_generalising", "memorising", "discriminator_won", "diverged", "failed"];
+const SOUND = ["healthy", "converged"];
 
 /* Viridis, so turned that the best stands out from the page and the worst sinks into it. */
 function shade(share) {
@@ -99,13 +100,50 @@ function scatter(root, width, height, add, shown, dimensions, value, across, up,
     root.append(mark);
     add(px, py, [...told(t), `${dimensions[across].path} ${number(value(t, across))}`, `${dimensions[up].path} ${number(value(t, up))}`, `${t.verdict.replaceAll("_", " ")}${t.reason ? `: ${t.reason}` : ""}`]);
   }
+  return { x, y };
+}
+
+/* A dimension cut into cells on the page: its choices, or so many stretches of one width. */
+function cellsOf(dimension, axis, most) {
+  if (dimension.choices) {
+    const places = dimension.choices.map(axis), half = places.length > 1 ? Math.abs(places[1] - places[0]) / 2 : 40;
+    const low = Math.min(...places) - 14, high = Math.max(...places) + 14;
+    const edge = (at) => Math.min(high, Math.max(low, at));
+    return {
+      of: (value) => dimension.choices.indexOf(value),
+      span: (k) => [edge(places[k] - half), edge(places[k] + half) - edge(places[k] - half)],
+    };
+  }
+  const from = axis(dimension.low), step = (axis(dimension.high) - from) / most;
+  return {
+    of: (value) => (value === null ? -1 : Math.min(most - 1, Math.max(0, Math.floor((axis(value) - from) / step)))),
+    span: (k) => [Math.min(from + k * step, from + (k + 1) * step), Math.abs(step)],
+  };
+}
+/* The share of ill trials in each cell of the space, as a tint behind their marks. */
+function heat(root, trials, across, up, { x, y }) {
+  const most = Math.max(2, Math.min(8, Math.round(Math.sqrt(trials.length / 3))));
+  const columns = cellsOf(DATA.dimensions[across], x, most), rows = cellsOf(DATA.dimensions[up], y, most);
+  const cells = new Map();
+  for (const t of trials) {
+    const column = columns.of(t.values[across]), row = rows.of(t.values[up]);
+    if (column < 0 || row < 0) continue;
+    const cell = cells.get(`${column} ${row}`) ?? { column, row, all: 0, ill: 0 };
+    cell.all += 1;
+    cell.ill += !SOUND.includes(t.verdict);
+    cells.set(`${column} ${row}`, cell);
+  }
+  for (const { column, row, all, ill } of cells.values()) {
+    const [left, width] = columns.span(column), [top, height] = rows.span(row);
+    root.prepend(s("rect", { class: "cell", x: left, y: top, width, height, "fill-opacity": (0.6 * ill) / all }, s("title", {}, `${ill} of ${all} fell ill`)));
+  }
 }
 
 /* Where in the space each verdict lives. */
 function failureMap() {
   const trials = DATA.trials.filter((t) => t.state !== "waiting" && t.phase === "explore");
   const verdicts = [...new Set(trials.map((t) => t.verdict))].sort((a, b) => FATES.indexOf(a) - FATES.indexOf(b));
-  if (DATA.dimensions.length < 2 || verdicts.every((v) => v === "healthy" || v === "converged")) { $("failures-chart").remove(); return; }
+  if (DATA.dimensions.length < 2 || verdicts.every((v) => SOUND.includes(v))) { $("failures-chart").remove(); return; }
   const host = $("failures-chart"), controls = h("div", { class: "controls" });
   host.append(controls);
   let across = 0, up = 1;
@@ -121,13 +159,15 @@ function failureMap() {
   const again = chart(host, 360, (root, width, height, add) => {
     const shown = trials.filter((t) => shownArm(t.arm) && !off.has(t.verdict)).sort((a, b) => verdicts.indexOf(a.verdict) - verdicts.indexOf(b.verdict));
     const bare = [];
-    scatter(root, width, height, (x, y, lines) => { add(x, y, lines); bare.push([x, y]); }, shown, DATA.dimensions, (t, k) => t.values[k], across, up, (mark) => { mark.style.visibility = "hidden"; });
+    const scales = scatter(root, width, height, (x, y, lines) => { add(x, y, lines); bare.push([x, y]); }, shown, DATA.dimensions, (t, k) => t.values[k], across, up, (mark) => { mark.style.visibility = "hidden"; });
+    heat(root, trials.filter((t) => shownArm(t.arm)), across, up, scales);
     shown.forEach((t, k) => root.append(fateMark(verdicts, t.verdict, ...bare[k])));
   }, "Verdicts over the search space");
+  host.append(h("p", { class: "note" }, "A mark is a trial of the search. The stronger its cell's tint, the more of the trials there fell ill; switching verdicts off leaves the cells as they are."));
 }
 /* Sound trials are small and grey; each ailment has a colour and a shape. */
 function fateMark(verdicts, verdict, x, y) {
-  if (verdict === "healthy" || verdict === "converged") return s("circle", { class: "sound", cx: x, cy: y, r: 3 });
-  const ills = verdicts.filter((v) => v !== "healthy" && v !== "converged");
+  if (SOUND.includes(verdict)) return s("circle", { class: "sound", cx: x, cy: y, r: 3 });
+  const ills = verdicts.filter((v) => !SOUND.includes(v));
   return marker(ills.indexOf(verdict) + 1, x, y, 5);
 }

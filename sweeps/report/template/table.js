@@ -28,7 +28,7 @@ function table(host, columns, rows, { sort, caption, down = false }) {
   host.append(h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, heads)), body));
 }
 
-const KNOWN = ["label", "sweep", "protocol", "trials", "confirmed", "n", "best", "best_trial", "median", "iqm", "low", "high", "epochs", "hours", "stopped", "ill", "rank"];
+const KNOWN = ["label", "sweep", "protocol", "trials", "confirmed", "n", "best", "best_trial", "median", "iqm", "low", "high", "mean", "mean_low", "mean_high", "epochs", "hours", "stopped", "ill", "rank"];
 
 function league() {
   const arms = DATA.arms.map((arm, index) => ({ ...arm, index }));
