@@ -72,9 +72,10 @@ class Pages:
 
 
 def of_sweep(results: Results, state: str, pages: Pages) -> str:
-    """The answer, the ways on from it, the arms, and what was asked, in this order.
+    """The ways on, the answer, the arms, and what was asked, in this order.
 
-    MLflow shows the first lines and folds the rest away.
+    MLflow folds all but some lines away, and until it is unfolded only the first two can be
+    clicked: a veil lies over the others.
     """
     compared = _comparison(results) if state == "finished" else None
     best, name = results.best, _code(results.folder.name)
@@ -90,8 +91,8 @@ def of_sweep(results: Results, state: str, pages: Pages) -> str:
         f"checkpoint and a loadable generator. In the terminal: `gansweep show {name}`."
     )
     parts = [
-        f"**{escaped(_answer(results, state, compared))}**",
         " · ".join(ways),
+        f"**{escaped(_answer(results, state, compared))}**",
         "\n".join(_arms(results, compared, pages)),
         f"Asked: {escaped(asked)}" if asked else "",
         how,
@@ -115,13 +116,13 @@ def of_trial(results: Results, result: TrialResult, state: str, pages: Pages) ->
         if path not in plan.scientific
     ]
     parts = [
-        f"**{escaped(trial.arm)}**: best {escaped(outcome)}; {escaped(ended)}.",
         " · ".join(
             [
                 f"sweep {pages.run(journal.DRIVER, results.folder.name)}",
                 pages.trials(results, "trials of this arm, best first", trial.arm),
             ]
         ),
+        f"**{escaped(trial.arm)}**: best {escaped(outcome)}; {escaped(ended)}.",
         f"Given: {', '.join([*drawn, f'seed {trial.seed}'])}.",
     ]
     if trial.repeats:

@@ -57,13 +57,13 @@ def test_while_nothing_is_confirmed_the_note_tells_how_far_it_is_and_names_no_wi
 ) -> None:
     tracking.sync(sweep, tracking.default_uri(sweep.parent))
     runs = runs_of(client_of(sweep))
-    first, *_ = runs["digits"].data.tags[notes.TAG].splitlines()
-    assert first == (
+    _, _, answer, *_ = runs["digits"].data.tags[notes.TAG].splitlines()
+    assert answer == (
         "**interrupted: 4 of 6 trials have ended, 8 of 18 epochs are trained; hinge leads the "
         "search with fid500 0.3, and which arm is better only fresh seeds can tell**"
     )
     told = runs[STOPPED].data.tags[notes.TAG]
-    assert told.startswith(
+    assert told.splitlines()[2].startswith(
         "**minimax**: best fid500 7.5 at epoch 2; stopped, at epoch 2 of 3, "
         "verdict healthy: asha: rung 2."
     )
@@ -82,7 +82,7 @@ def test_a_finished_sweep_answers_with_the_verdict_and_its_arms_by_their_seeds(
     compared = comparison([results])
     assert compared is not None
     note = notes.of_sweep(results, "finished", pages)
-    assert note.splitlines()[0] == f"**{notes.escaped(compared.sentence)}**"
+    assert note.splitlines()[2] == f"**{notes.escaped(compared.sentence)}**"
     assert "report" not in dict(LINK.findall(note))  # None has been written.
     rows = [line for line in note.splitlines() if line.startswith("| ")]
     assert [row.split("&ensp;")[0] for row in rows[2:]] == ["| nonsaturating", "| hinge"]
