@@ -43,6 +43,7 @@ class TrialResult:
     Args:
         reason: Why it ended, in words.
         best: Best finite objective so far in its last stage, or None; `best_epoch` is where.
+        improvements: The points at which `best` changed.
     """
 
     trial: Trial
@@ -56,6 +57,7 @@ class TrialResult:
     best: float | None = None
     best_epoch: int | None = None
     best_stage: int = 0
+    improvements: list[Point] = field(default_factory=list)
 
     @property
     def epoch(self) -> int:
@@ -125,6 +127,7 @@ class TrialResult:
         further = point.stage > self.best_stage
         if self.best is None or further or sign * value < sign * self.best:
             self.best, self.best_epoch, self.best_stage = value, point.epoch, point.stage
+            self.improvements.append(point)
 
 
 @dataclass

@@ -104,18 +104,18 @@ def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
 
 
 def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
-    """The points of a trial as MLflow should have them: `@` replaced, no infinity."""
-    return sorted(
-        (
-            key.replace("@", "_"),
-            record["epoch"],
-            record["time_ms"],
-            repr(value if math.isfinite(value) else math.nan),
-        )
-        for record in journal.read(place, uid)
-        if record["kind"] == "epoch"
-        for key, value in record["values"].items()
-    )
+    """The points of a trial as MLflow should have them: `@` replaced, no infinity, its best."""
+    rows, best = [], math.inf
+    for record in journal.read(place, uid):
+        if record["kind"] != "epoch":
+            continue
+        values = {key.replace("@", "_"): value for key, value in record["values"].items()}
+        best = min([best, *(v for k, v in values.items() if k == "fid500" and v == v)])
+        values["best/fid500"] = best
+        for key, value in values.items():
+            told = repr(value if math.isfinite(value) else math.nan)
+            rows.append((key, record["epoch"], record["time_ms"], told))
+    return sorted(rows)
 
 
 def everything(storage: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What MLflow is told of a sweep and of a trial: names, parameters, tags, status, notes."""
+"""What MLflow is told of a sweep and of a trial: names, parameters, tags, status, numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from gancore.config import flatten
@@ -19,6 +20,8 @@ from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results, TrialResult
 
 SWEEP_ID = "gansweep.sweep_id"
+SWEEP = "gansweep.sweep"
+ARM = "gansweep.arm"
 KIND = "gansweep.kind"
 TRIAL = "gansweep.trial"
 EVALUATED = "gansweep.evaluated"
@@ -37,7 +40,7 @@ STATUS = {
 }
 """MLflow's status for the states in which a trial or a sweep ends; RUNNING for the others."""
 
-_LONGEST = 5000
+LONGEST = 5000
 """Characters of a tag or parameter: under the limits of every MLflow store."""
 
 
@@ -71,15 +74,20 @@ def identity(sweep: str, owner: str) -> dict[str, str]:
 
 def trial_params(trial_config: Mapping[str, Any]) -> dict[str, str]:
     """A run's whole configuration, flat."""
-    return {key: decimal(value)[:_LONGEST] for key, value in flatten(trial_config)}
+    return {key: decimal(value)[:LONGEST] for key, value in flatten(trial_config)}
 
 
-def trial_tags(result: TrialResult, state: str) -> dict[str, str]:
-    """What can be filtered and grouped by; an entry without a value is left out."""
+def trial_tags(result: TrialResult, state: str, sweep: str) -> dict[str, str]:
+    """What can be filtered and grouped by; an entry without a value is left out.
+
+    Args:
+        sweep: Its name.
+    """
     trial = result.trial
     start = result.starts[-1] if result.starts else {}
     tags = {
-        "gansweep.arm": trial.arm,
+        SWEEP: sweep,
+        ARM: trial.arm,
         "gansweep.draw": trial.draw,
         "gansweep.phase": trial.phase,
         "gansweep.repeats": trial.repeats,
@@ -90,7 +98,6 @@ def trial_tags(result: TrialResult, state: str) -> dict[str, str]:
         "gansweep.state": state,
         "gansweep.verdict": result.verdict,
         "gansweep.stop_reason": result.reason,
-        f"gansweep.best_{result.objective}": result.best,
         "gansweep.best_epoch": result.best_epoch,
         "gansweep.infinite": ", ".join(_infinite(result.points)),
         "gansweep.attempts": len(result.starts),
@@ -127,6 +134,21 @@ def trial_values(points: list[Point]) -> list[Value]:
         for p in points
         for key, value in p.values.items()
     ]
+
+
+def best_key(objective: str) -> str:
+    """The metric by which trials can be sorted: the objective's last value is not its best."""
+    return legal(f"best/{objective}")
+
+
+def best_values(result: TrialResult, after: int) -> Iterator[Value]:
+    """The best score so far of every epoch after a given one; none before the first score."""
+    changes = {point.epoch: point.values[result.objective] for point in result.improvements}
+    best: float | None = None
+    for point in result.points:
+        best = changes.get(point.epoch, best)
+        if best is not None and point.epoch > after:
+            yield Value(best_key(result.objective), best, point.time_ms, point.epoch)
 
 
 def evaluation_values(facts: Mapping[str, Any], features: str) -> list[Value]:
@@ -178,7 +200,7 @@ def sweep_params(plan: Plan) -> dict[str, str]:
         "trials": len(plan.trials),
         "epochs": plan.epochs,
     }
-    return {key: decimal(value)[:_LONGEST] for key, value in (facts | space | _flat(ways)).items()}
+    return {key: decimal(value)[:LONGEST] for key, value in (facts | space | _flat(ways)).items()}
 
 
 def sweep_tags(results: Results, state: str) -> dict[str, str]:
@@ -187,6 +209,7 @@ def sweep_tags(results: Results, state: str) -> dict[str, str]:
     counts = Counter(r.state for r in results.trials.values())
     first = next(iter(journal.read(results.folder, journal.DRIVER)), {})
     tags = {
+        SWEEP: results.folder.name,
         "gansweep.state": state,
         "gansweep.trials": ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
         "gansweep.epochs": f"{results.epochs_done} of {results.epochs_planned}",
@@ -195,7 +218,6 @@ def sweep_tags(results: Results, state: str) -> dict[str, str]:
         f"gansweep.best_{results.plan.objective}": best.best if best else None,
         "gansweep.code_version": first.get("code_version"),
         "gansweep.folder": results.folder,
-        "mlflow.note.content": _note(results),
         **_source(),
     }
     return _texts(tags)
@@ -217,6 +239,16 @@ def best_so_far(results: Results) -> Iterator[Value]:
             yield Value(legal(f"best/{arm}"), sign * score, time_ms, max(0, seconds))
 
 
+def confirmed_means(results: Results) -> Iterator[Value]:
+    """The mean score of each arm's fresh seeds, as of the last that ended: a bar an arm."""
+    for arm, trials in results.of_phase("confirm").items():
+        ended = [r for r in trials if r.ended and r.best is not None]
+        if ended:
+            mean = fmean(r.best for r in ended if r.best is not None)
+            time_ms = max(r.points[-1].time_ms for r in ended)
+            yield Value(legal(f"confirmed/{arm}"), mean, time_ms, 0)
+
+
 def legal(key: str) -> str:
     """A metric's name with what MLflow refuses replaced: `fid@50k` is `fid_50k`."""
     return re.sub(r"[^\w\-. :/]", "_", key)[:250]
@@ -229,35 +261,6 @@ def decimal(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return format(Decimal(repr(value)), "f")
     return str(value)
-
-
-def _note(results: Results) -> str:
-    """The sweep's description, in Markdown."""
-    plan, name = results.plan, results.folder.name
-    text = (results.folder / "sweep.yaml").read_text(encoding="utf-8", errors="replace")
-    lines = text.splitlines()
-    until = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    asked = " ".join(line.lstrip("# ") for line in lines[:until])
-    rows = [
-        f"| {arm} | {'none' if trials[0].best is None else f'{trials[0].best:.4g}'} "
-        f"| {trials[0].best_epoch or ''} | {trials[0].trial.uid} |"
-        for arm, trials in results.leaderboard
-    ]
-    table = [
-        f"| arm | best {plan.objective} | at epoch | trial |",
-        "| --- | --- | --- | --- |",
-        *rows[:20],
-    ]
-    how = (
-        "Each child run is one trial: its parameters are the whole configuration, its step is the "
-        f"epoch, `{plan.objective}` is what trials are ranked by ({plan.goal}imum, best so far). "
-        "`samples` among its images slides through training, from the same latents every epoch. "
-        "The best trial of each arm has its checkpoint and a loadable generator. "
-        f"The terminal's view: `gansweep show {name}`."
-    )
-    parts = [f"**{asked}**" if asked else "", how, "\n".join(table)]
-    parts += ["```yaml\n" + "\n".join(lines[until:])[:2500] + "\n```"]
-    return "\n\n".join(part for part in parts if part)
 
 
 def _infinite(points: list[Point]) -> Iterator[str]:
@@ -287,4 +290,4 @@ def _source() -> dict[str, str]:
 
 
 def _texts(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {k: str(v)[:_LONGEST] for k, v in tags.items() if v is not None and v != ""}
+    return {k: str(v)[:LONGEST] for k, v in tags.items() if v is not None and v != ""}

@@ -14,7 +14,7 @@ from typing import Any
 
 from sweeps import folder, journal
 from sweeps.results import Results, TrialResult
-from sweeps.tracking import description, images, models
+from sweeps.tracking import description, images, models, notes
 from sweeps.tracking.address import check_uri, redacted
 from sweeps.tracking.description import EVALUATED, EVALUATIONS, SWEEP_ID, TRIAL
 from sweeps.tracking.memory import Memory, Sent
@@ -43,6 +43,7 @@ class Uploader:
         self._store = Store(uri, sweep.parent)
         self._memory = Memory(sweep, redacted(uri))
         self._known: dict[str, Any] | None = None
+        self._just_asked = False
         self._tags: dict[str, str] = {}
 
     def over(self) -> bool:
@@ -76,9 +77,10 @@ class Uploader:
         with self._memory.locked():
             self._forget_what_is_gone(sweep_id)
             parent = self._parent(sweep_id)
+            pages = notes.Pages(self._store.experiment_id, sweep_id, self._memory.runs)
             for result in self._behind(over):
-                self._send_trial(sweep_id, parent.run, result, _state(result, over))
-            self._send_sweep(parent, state, tags)
+                self._send_trial(pages, result, _state(result, over))
+            self._send_sweep(pages, parent, state, tags)
             self._memory.save()
         self._tags = tags
 
@@ -99,6 +101,7 @@ class Uploader:
 
     def _forget_what_is_gone(self, sweep_id: str) -> None:
         """At first, and after a run was found missing: only what MLflow really has is known."""
+        self._just_asked = self._known is None
         if self._known is None:
             # Should two have been made of one in spite of all, the older is the one to go on with.
             runs = self._store.find_runs({SWEEP_ID: sweep_id})[::-1]
@@ -127,7 +130,9 @@ class Uploader:
     ) -> Sent:
         """The run of a trial or of the sweep: the one that is there, or else a new one."""
         identity = description.identity(sweep_id, owner)
-        run = (self._known or {}).get(owner) or next(iter(self._store.find_runs(identity)), None)
+        run = (self._known or {}).get(owner)
+        if run is None and not self._just_asked:
+            run = next(iter(self._store.find_runs(identity)), None)
         if run is None:
             run = self._store.make_run(name, start_ms, identity)
         # A parameter never changes in MLflow: one that is there already is let be.
@@ -135,35 +140,35 @@ class Uploader:
             run.info.run_id,
             params={k: v for k, v in params.items() if k not in run.data.params},
         )
+        # Not saved yet: should we die before, it is found again by its tags.
         sent = self._memory.runs[owner] = Sent(run.info.run_id)
-        self._memory.save()
         return sent
 
-    def _send_trial(self, sweep_id: str, parent: str, result: TrialResult, state: str) -> None:
-        trial = result.trial
+    def _send_trial(self, pages: notes.Pages, result: TrialResult, state: str) -> None:
+        trial, parent = result.trial, pages.runs[journal.DRIVER].run
         records = journal.read(self.sweep, trial.uid)
         sent = self._memory.runs.get(trial.uid)
         start_ms = (records[0]["time_ms"] if records else self.results.began_ms) or 0
         if sent is None:
             params = description.trial_params(trial.config)
-            sent = self._run(sweep_id, trial.uid, trial.uid, start_ms, params)
+            sent = self._run(pages.sweep, trial.uid, trial.uid, start_ms, params)
         points = [p for p in result.points if p.epoch > sent.epoch]
-        self._store.log(
-            sent.run,
-            values=description.trial_values(points),
-            tags={PARENT: parent, **description.trial_tags(result, state)},
-        )
+        values = description.trial_values(points)
+        values += description.best_values(result, sent.epoch)
+        tags = {PARENT: parent, **description.trial_tags(result, state, self.sweep.name)}
+        tags[notes.TAG] = notes.of_trial(self.results, result, state, pages)
         with tempfile.TemporaryDirectory() as scratch:
             # The untrained generator's grid comes first: MLflow's slider starts at step 0.
             first = [] if sent.epoch else [(0, start_ms)]
             for epoch, time_ms in [*first, *((p.epoch, p.time_ms) for p in points)]:
                 grid = images.grid_of(self._trial_folder(trial.uid), epoch)
                 if grid.is_file():
-                    owner = f"{sweep_id}/{trial.uid}"
+                    owner = f"{pages.sweep}/{trial.uid}"
                     images.stage(grid, Path(scratch), owner=owner, epoch=epoch, time_ms=time_ms)
             if any(Path(scratch).iterdir()):
                 self._store.client.log_artifacts(sent.run, scratch, images.FOLDER)
-                self._store.log(sent.run, tags={"mlflow.loggedImages": "True"})
+                tags["mlflow.loggedImages"] = "True"
+        self._store.log(sent.run, values=values, tags=tags)
         if state != sent.state:
             last_ms = records[-1]["time_ms"] if records else self.results.began_ms
             self._store.set_state(sent.run, state, last_ms or 0)
@@ -195,18 +200,22 @@ class Uploader:
         files = sorted((self._trial_folder(uid) / EVALUATIONS).glob("*.json"))
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
-    def _send_sweep(self, parent: Sent, state: str, tags: dict[str, str]) -> None:
+    def _send_sweep(
+        self, pages: notes.Pages, parent: Sent, state: str, tags: dict[str, str]
+    ) -> None:
         values = []
         if state not in ("planned", "running", parent.state):
             # Only now: while trials report out of order, the best so far may still change.
             values = list(description.best_so_far(self.results))
+            values += description.confirmed_means(self.results)
             self.results.write_csv()
             self._send_files(parent.run)
         if state == "finished":
             for _, trials in self.results.leaderboard:
                 if trials[0].best is not None:
                     self._send_model(trials[0])
-        self._store.log(parent.run, values=values, tags=tags)
+        note = notes.of_sweep(self.results, state, pages)
+        self._store.log(parent.run, values=values, tags={**tags, notes.TAG: note})
         if state != parent.state:
             driver = journal.read(self.sweep, journal.DRIVER)
             last = [driver[-1]["time_ms"]]
