@@ -125,6 +125,9 @@ def of_trial(results: Results, result: TrialResult, state: str, pages: Pages) ->
         f"**{escaped(trial.arm)}**: best {escaped(outcome)}; {escaped(ended)}.",
         f"Given: {', '.join([*drawn, f'seed {trial.seed}'])}.",
     ]
+    if trial.source:
+        source = pages.run(trial.source, trial.source)
+        parts.append(f"It took over the state of {source} after epoch {trial.begins}.")
     if trial.repeats:
         again = pages.run(trial.repeats, trial.repeats)
         parts.append(f"It trains the point of {again} again, on a fresh seed.")

@@ -59,9 +59,13 @@ def draw(data: Mapping[str, Any]) -> Figure | None:
         scale(ax, "x", whole=True)
         ax.margins(x=0.01)
     every = [own[u] for own in named.values() for u in units if u in own]
-    keys = ("mean", "low", "high")
-    values = [v for curve in every for key in keys for v in curve.get(key, ()) if v is not None]
-    scale(row[0], "y", values)
+    means, lows, highs = (
+        [v for curve in every for v in curve.get(key, ()) if v is not None]
+        for key in ("mean", "low", "high")
+    )
+    scale(row[0], "y", [*means, *highs, *(lows if min(lows, default=0) < 0 else ())])
+    if row[0].get_yscale() == "log":  # On which a band has no end that begins at 0.
+        row[0].set_ylim(bottom=min(means) / 1.3)
     row[0].set_ylabel(axis_name(data))
     names = {k: data["arms"][k]["label"] for k in drawn}
     _name_ends(row[-1], drawn, names)

@@ -22,13 +22,17 @@ function budget() {
     const drawn = curves.filter((c) => c.units[unit] && shownArm(c.arm));
     const all = (key) => drawn.flatMap((c) => c.units[unit][key] ?? []);
     const box = { left: 54, right: width - 14, top: 34, bottom: height - 44 };
-    const y = scaleOf([...all("mean"), ...all("low"), ...all("high")], [box.bottom, box.top]);
+    /* A band that begins at 0 has no end on a logarithmic axis: it is cut a little below the curves. */
+    const means = all("mean").filter(Number.isFinite), least = Math.min(...means, ...all("low").filter(Number.isFinite));
+    const floor = least === 0 ? Math.min(...means.filter((v) => v > 0)) / 1.3 : least;
+    const low = (v) => Math.max(v, floor);
+    const y = scaleOf([...means.map(low), ...all("low").filter(Number.isFinite).map(low), ...all("high")], [box.bottom, box.top]);
     const x = scaleOf(all("x"), [box.left, box.right], { log: false, pad: 0 });
     axes(root, box, x, y, { xTitle: `${unit} per arm`, yTitle: `expected best ${DATA.objective}` });
     const whole = ({ x: xs, low, high }) => xs.map((at, k) => [at, low?.[k], high?.[k]]).filter((p) => Number.isFinite(p[1]) && Number.isFinite(p[2]));
     for (const { arm, units: u } of drawn) {
       const band = whole(u[unit]);
-      if (band.length) root.append(s("path", { class: `band ${colour(arm)}`, d: `${path(band.map((p) => [x(p[0]), y(p[2])]))}L${path(band.reverse().map((p) => [x(p[0]), y(p[1])])).slice(1)}z` }));
+      if (band.length) root.append(s("path", { class: `band ${colour(arm)}`, d: `${path(band.map((p) => [x(p[0]), y(p[2])]))}L${path(band.reverse().map((p) => [x(p[0]), y(low(p[1]))])).slice(1)}z` }));
     }
     for (const { arm, units: u } of drawn) {
       const line = u[unit].x.map((at, k) => [x(at), u[unit].mean[k] === null ? NaN : y(u[unit].mean[k]), k]).filter((p) => Number.isFinite(p[1]));
