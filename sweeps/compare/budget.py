@@ -229,7 +229,6 @@ def band_of_best(
     seen = np.sort(costs, axis=-1)
     best, last = seen[..., :1], seen[..., -1:]
     beyond = 2 * best - seen[..., [(n - 1).bit_length()]]
-    beyond = np.where(best < 0, beyond, np.maximum(beyond, 0))
     behind = np.maximum(worst, 2 * last - best)
     starts = np.stack([beyond, best], axis=-1)
     ends = [np.concatenate(way, axis=-1) for way in ([beyond, seen], [seen, behind])]
@@ -245,7 +244,7 @@ def band_of_best(
         least.append(np.stack([starts + others[:, :m] ** k @ gaps[..., :m, :] for k, m in near]))
     at_best, at_worst = np.moveaxis(np.concatenate(least, axis=-2), (-1, 0), (0, -1))
     low, high = np.quantile(at_best, TAIL, axis=-2), np.quantile(at_worst, 1 - TAIL, axis=-2)
-    return low, high
+    return np.where(best < 0, low, np.maximum(low, 0)), high
 
 
 def _in_epochs(paths: Sequence[Floats], seed: int) -> Band:

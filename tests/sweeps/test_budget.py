@@ -186,13 +186,18 @@ def test_the_band_of_a_share_is_clopper_and_pearsons() -> None:
 def test_the_lower_end_allows_for_better_draws_than_the_best_seen() -> None:
     """As far before the best as the fourth best of eight, or the seventh of 40, lies behind it."""
     for n, place, k in ((8, 4, 2), (40, 7, 10)):
-        scores = [0.0] * (place - 1) + [1.0] + [1.5] * (n - place)
+        scores = [9.0] * (place - 1) + [10.0] + [10.5] * (n - place)
         (curve,) = curves_in_trials(swept({"hinge": finals(*scores)}))
         shares = np.random.default_rng(9).dirichlet(np.ones(n + 1), 20_000).cumsum(axis=1)
         first, its, next_ = (1 - shares[:, [0, place - 1, place]].T) ** k
-        least = -1 + first + its + 0.5 * next_
+        least = 8 + first + its + 0.5 * next_
         assert curve.low[k - 1] == pytest.approx(np.quantile(least, 0.025), abs=0.03)
-        assert np.quantile(least, 0.025) < 0
+        assert np.quantile(least, 0.025) < 9
+
+
+def test_of_distances_none_is_expected_below_0() -> None:
+    (curve,) = curves_in_trials(swept({"hinge": finals(*[0.1] * 3, *[9.0] * 5)}))
+    assert curve.low[:2] == (0, 0)
 
 
 @pytest.mark.parametrize("goal", ["min", "max"])

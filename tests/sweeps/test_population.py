@@ -166,13 +166,15 @@ def test_mlflow_is_told_where_a_run_comes_from(tmp_path: Path) -> None:
     play(place, by_rate)
     results = Results.read(place)
     taken = next(r for r in results.trials.values() if r.trial.source)
-    tags = trial_tags(taken, taken.state)
+    tags = trial_tags(taken, taken.state, "population")
     assert tags["gansweep.source"] == taken.trial.source
     assert tags["gansweep.begins"] == "2"
-    assert "gansweep.source" not in trial_tags(results.trials[taken.trial.source or ""], "running")
+    assert "gansweep.source" not in trial_tags(
+        results.trials[taken.trial.source or ""], "running", "population"
+    )
     again = next(r for r in results.trials.values() if r.trial.before)
     before = dict(again.trial.before)
-    told = trial_tags(again, again.state)["gansweep.trained_before"]
+    told = trial_tags(again, again.state, "population")["gansweep.trained_before"]
     for until, run in before.items():
         assert f"to epoch {until}: generator.lr {decimal(run['generator']['lr'])}" in told
 
