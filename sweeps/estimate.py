@@ -14,7 +14,8 @@ from sweeps.forecast import Outlook
 from sweeps.plan import Plan
 
 _KEPT = 3
-"""Checkpoints that a trial keeps: its best, its newest, and the one before."""
+"""Checkpoints that a trial keeps: its best, its newest, and the one before; one more where others
+may take over its state."""
 
 
 class Stage(NamedTuple):
@@ -208,11 +209,16 @@ class Estimator:
     def _seconds(self, phase: _Phase) -> list[float]:
         return [self._until[arm][e] for arm, e in zip(phase.arms, phase.epochs, strict=True)]
 
-    def _bytes(self, sweep: _Phase) -> tuple[int, int]:
+    def _bytes(self, sweep: _Phase) -> tuple[float, int]:
         """Of all checkpoints at most, and of all grids: one before training and one an epoch."""
         trials = [(self._arms[arm], e) for arm, e in zip(sweep.arms, sweep.epochs, strict=True)]
+        kept, lines = _KEPT, 1.0
+        if self._plan.search.method == "pbt":  # Whoever is replaced leaves what it had.
+            schedule = self._plan.schedule
+            turns = (self._plan.epochs - 1) // schedule.grace
+            kept, lines = _KEPT + 1, 1 + turns / schedule.eta
         return (
-            sum(arm.checkpoint_bytes * min(_KEPT, epochs) for arm, epochs in trials),
+            lines * sum(arm.checkpoint_bytes * min(kept, epochs) for arm, epochs in trials),
             sum(arm.grid_bytes * (epochs + 1) for arm, epochs in trials),
         )
 
