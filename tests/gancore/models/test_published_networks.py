@@ -182,13 +182,23 @@ def ranges(spec: SweepSpec) -> dict[str, Any]:
     return found
 
 
+def followers(spec: SweepSpec) -> dict[str, str]:
+    """What both players share, by the path that follows the other."""
+    return {tie.path: tie.to for tie in spec.space.ties if tie.times is None}
+
+
 def test_the_wide_ranges_are_those_of_params_py() -> None:
-    """compare_gan, branch v1; Adam takes no beta1 of 1, and both players have their own rates."""
-    assert ranges(load(FOLDER / "lucic2018_wide.yaml")) == {
+    """compare_gan, branch v1; Adam takes no beta1 of 1."""
+    spec = load(FOLDER / "lucic2018_wide.yaml")
+    assert followers(spec) == {
+        "discriminator.lr": "generator.lr",
+        "discriminator.beta1": "generator.beta1",
+    }
+    assert ranges(spec) == {
         "loss.name": LOSSES,
         "penalty.name": ("none", "dragan"),
-        **dict.fromkeys(["generator.lr", "discriminator.lr"], (-5, -2)),
-        **dict.fromkeys(["generator.beta1", "discriminator.beta1"], (0, 0.999)),
+        "generator.lr": (-5, -2),
+        "generator.beta1": (0, 0.999),
         "discriminator.steps": (1, 5),
         "model.norm": ("none", "batch"),
         "loss.clip": (-3, 0),
@@ -199,10 +209,11 @@ def test_the_wide_ranges_are_those_of_params_py() -> None:
 
 def test_the_narrow_ranges_are_those_of_params_py() -> None:
     spec = load(FOLDER / "lucic2018_narrow.yaml")
+    assert followers(spec) == {"discriminator.lr": "generator.lr"}
     assert ranges(spec) == {
         "loss.name": LOSSES,
         "penalty.name": ("none", "dragan"),
-        **dict.fromkeys(["generator.lr", "discriminator.lr"], (-4, -3)),
+        "generator.lr": (-4, -3),
         "model.norm": ("none", "batch"),
         "loss.clip": (-2, 0),
         "loss.gp_weight": (-1, 1),
@@ -280,13 +291,14 @@ def test_kurachs_settings_are_all_combinations_of_rates_and_triples() -> None:
         weight = trial.config["penalty"].get("weight")
         settings.setdefault(arm, set()).add((generator["lr"], triple, weight))
     triples = [(0.5, 0.9, 5), (0.5, 0.999, 1), (0.5, 0.999, 5), (0.9, 0.999, 5)]
-    plain = set(product([1e-4, 2e-4], triples, [None]))
+    rates = [1e-4, 2e-4, 1e-3]
+    plain = set(product(rates, triples, [None]))
     assert settings == {
         ("none", "none"): plain,
         ("spectral", "none"): plain,
-        ("spectral", "wgan_gp"): set(product([1e-4, 2e-4], triples, [1, 10])),
+        ("spectral", "wgan_gp"): set(product(rates, triples, [1, 10])),
     }
-    assert len(plan.trials) == 8 + 8 + 16
+    assert len(plan.trials) == 12 + 12 + 24
 
 
 def first_of_each_arm() -> list[Any]:
