@@ -200,7 +200,7 @@ class Keeper:
         attempt = found.owner.get("attempt")
         if attempt is None:
             return ""  # From before checkpoints had owners.
-        if attempt not in [start["attempt"] for start in self.result.starts]:
+        if attempt not in [start.get("attempt") for start in self.result.starts]:
             return f"it is of attempt {attempt}, of which the journal knows nothing"
         for void in self.result.voids:
             if attempt < void["attempt"] and found.epoch >= void["epoch"]:

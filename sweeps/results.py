@@ -69,7 +69,8 @@ class TrialResult:
     @property
     def attempt(self) -> int:
         """The number of its newest attempt; 0 before the first."""
-        return max((int(start["attempt"]) for start in self.starts), default=0)
+        numbered = enumerate(self.starts, start=1)
+        return max((int(start.get("attempt", number)) for number, start in numbered), default=0)
 
     @property
     def trained(self) -> int:
@@ -108,7 +109,7 @@ class TrialResult:
                 self._hear(record)
             case "void":
                 self._forget(record)
-            case "end" if record["epoch"] <= self.epoch:
+            case "end" if record.get("epoch", 0) <= self.epoch:
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
             case "stop":
