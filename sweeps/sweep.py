@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -193,6 +194,8 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
     from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Starts
 
     cluster.survive_out_of_memory()
+    # What Tune keeps of itself is never read: that the disk did not take it is not worth a page.
+    logging.getLogger("ray.tune.execution.experiment_state").disabled = not verbose
     dispatcher = Dispatcher(Results.read(place), log)
     # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
