@@ -274,11 +274,9 @@ def _read(path: Path, content: bytes, mark: Mark) -> Reading:
                 f"(format {record['format']}); this one reads format {FORMAT}: update gansweep"
             )
         number = record.get("seq", seq + damaged + 1)
-        if number > seq:  # Else it is there twice, and the first stands.
-            lost += range(seq + 1, number)
-            records.append(record)
-            seq = number
-        damaged = 0
+        lost += range(seq + 1, number)
+        records.append(record)
+        seq, damaged = max(seq, number), 0
     lost += range(seq + 1, seq + damaged + 1)
     return Reading(records, Mark(mark.offset + len(content), seq + damaged), tuple(lost))
 
