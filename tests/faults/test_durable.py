@@ -287,6 +287,17 @@ def test_a_full_disk_ends_no_trial_and_costs_at_most_the_epoch_in_flight(
     assert at > 40
 
 
+def test_a_disk_that_was_full_for_one_file_only_has_failed_no_trial(tmp_path: Path) -> None:
+    """C1: the record of a failure would have fitted where the checkpoint did not."""
+    for at in range(1, 46, 4):
+        place = counted_sweep(tmp_path / str(at))
+        with Failing(at, "ENOSPC", times=1):
+            said = list(attempt(place))
+        assert said[-1].unable, at
+        assert result_of(place).state not in ("failed", "diverged"), at
+        assert "failed" not in [r.get("state") for r in journal.read(place, FIRST)], at
+
+
 def test_a_trials_own_fault_is_still_its_own(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Counting) -> Any:
         raise OSError(errno.ENOENT, "no such file", "mine.txt")
