@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_PAUSES = (0.1, 0.5, 2.0)
+"""Seconds before each new try on a network mount that answers with a stale handle."""
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -15,6 +27,44 @@ def write_atomically(path: Path, content: bytes) -> None:
     A temporary file in the same folder is written and fsynced, then renamed over the target;
     the folder is fsynced, since a rename is durable only then.
     """
+    try:
+        patiently(lambda: _write(path, content))
+    except OSError as error:
+        # A full disk does not say of itself which file it was.
+        error.filename = error.filename or str(path)
+        raise
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """Does something that may be done again, and again while a network mount is stale."""
+    for pause in _PAUSES:
+        try:
+            return action()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            time.sleep(pause)
+    return action()
+
+
+def clear_temporaries(folder: Path, older_than: float = 0.0) -> None:
+    """Deletes what writers that were killed have left in a folder.
+
+    Args:
+        older_than: In seconds: younger ones stay, since somebody may be about to rename them.
+    """
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):
+            if _TEMPORARY.fullmatch(path.name) and _age(path) >= older_than:
+                path.unlink()
+
+
+def _age(path: Path) -> float:
+    """In seconds; below 0 for what is no file."""
+    return time.time() - path.stat().st_mtime if path.is_file() else -1.0
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

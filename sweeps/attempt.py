@@ -52,7 +52,8 @@ def choose(plan: Plan, arm: str | None, draw: int) -> Trial:
 
 
 def _train(place: Path, plan: Plan, trial: Trial, plugins: Path, epochs: int) -> None:
-    from sweeps.trial import prepare_process, run_trial, trial_folder
+    from sweeps.folder import trial_folder
+    from sweeps.trial import prepare_process, run_trial
 
     console = Console(highlight=False)
     place.mkdir(parents=True, exist_ok=True)

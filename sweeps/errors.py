@@ -25,3 +25,11 @@ class EnvironmentTrouble(GansweepError):
     """Storage, network, cluster or port: not the sweep file's fault."""
 
     exit_code = 5
+
+
+class Unwritable(EnvironmentTrouble):
+    """The disk is full, read-only, gone or broken: no trial's own fault."""
+
+
+class Superseded(Busy):
+    """Another process has begun to write where this one wrote: this one may write no more."""

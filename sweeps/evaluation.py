@@ -17,10 +17,11 @@ from gancore.errors import Unavailable
 from gancore.files import write_json
 from gancore.schema import unknown
 from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.folder import trial_folder
 from sweeps.plan import Plan
 from sweeps.samples import checkpoint_of
 from sweeps.tracking.description import EVALUATIONS
-from sweeps.trial import prepare_process, trial_folder, versions
+from sweeps.trial import prepare_process, versions
 from sweeps.version import code_version
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from gancore.files import write_atomically, write_json
 from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.folder import trial_folder
 from sweeps.plan import Plan
 from sweeps.results import Results
 from sweeps.samples import checkpoint_of
-from sweeps.trial import prepare_process, trial_folder, versions
+from sweeps.trial import prepare_process, versions
 
 if TYPE_CHECKING:
     from torch import Tensor

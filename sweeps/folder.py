@@ -17,6 +17,9 @@ from sweeps.errors import Busy, UserError
 REPORT = "report"
 """The folder of a sweep's report, in the sweep's own."""
 
+GRID_SCALE = 2
+"""Sample grids are enlarged, since 32 pixels a picture are too small to judge by eye."""
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
@@ -64,6 +67,11 @@ def every(storage: Path) -> list[Path]:
 def is_sweep(folder: Path) -> bool:
     """Whether a folder holds a sweep."""
     return (folder / "plan.json").is_file()
+
+
+def trial_folder(sweep: Path, uid: str) -> Path:
+    """Where a trial keeps its checkpoints and samples."""
+    return sweep / "trials" / uid
 
 
 @contextmanager

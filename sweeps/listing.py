@@ -18,7 +18,8 @@ from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
 from sweeps.receipt import costs, receipt
 from sweeps.results import Results
-from sweeps.terminal import leaderboard, print_verdict, trial_table
+from sweeps.terminal import leaderboard, print_verdict, trial_table, warn
+from sweeps.troubles import troubles
 
 
 def list_sweeps(storage: Path, *, as_json: bool) -> None:
@@ -80,7 +81,8 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
         ]
         ill = [vars(ailment) for ailment in ailments(results)]
         spent = [vars(cost) for cost in costs(results)]
-        _print_json({**facts, "trial_results": trials, "ailments": ill, "costs": spent})
+        more = {"ailments": ill, "costs": spent, "troubles": troubles(results)}
+        _print_json({**facts, "trial_results": trials, **more})
         return
     console = Console(highlight=False)
     console.print(
@@ -91,6 +93,7 @@ def show_sweep(place: Path, *, as_json: bool) -> None:
     if starts:
         passport = starts[0]["passport"]
         console.print(Text(protocol(passport), style="dim"))
+    warn(results, console)
     console.print()
     console.print(leaderboard(results))
     console.print()

@@ -42,6 +42,8 @@ class TrialResult:
 
     Args:
         reason: Why it ended, in words.
+        voids: What the journal says of epochs that were done again and came out otherwise.
+        written: The last epoch in the journal; beyond `epoch`, records between are lost.
         best: Best finite objective so far in its last stage, or None; `best_epoch` is where.
         improvements: The points at which `best` changed.
     """
@@ -51,6 +53,8 @@ class TrialResult:
     goal: str
     points: list[Point] = field(default_factory=list)
     starts: list[journal.Record] = field(default_factory=list)
+    voids: list[journal.Record] = field(default_factory=list)
+    written: int = 0
     state: State = "waiting"
     verdict: str = ""
     reason: str = ""
@@ -63,6 +67,12 @@ class TrialResult:
     def epoch(self) -> int:
         """The last epoch reported; before the first, the one that it goes on from."""
         return self.points[-1].epoch if self.points else self.trial.begins
+
+    @property
+    def attempt(self) -> int:
+        """The number of its newest attempt; 0 before the first."""
+        numbered = enumerate(self.starts, start=1)
+        return max((int(start.get("attempt", number)) for number, start in numbered), default=0)
 
     @property
     def trained(self) -> int:
@@ -91,24 +101,17 @@ class TrialResult:
 
     def add(self, record: journal.Record) -> None:
         """Takes one journal record in, of this trial or of the driver about it."""
+        if record.get("attempt", self.attempt) < self.attempt:
+            return  # Of an attempt that was thought dead: a later one has begun.
         match record["kind"]:
             case "start":
                 self.starts.append(record)
                 self.state = "running"
-            case "epoch" if record["epoch"] > self.epoch:
-                # An epoch done again after a crash is the same epoch: the first record stands.
-                point = Point(
-                    record["epoch"],
-                    record["time_ms"],
-                    record["values"],
-                    record.get("stage", 0),
-                    record.get("verdict", "healthy"),
-                    record.get("evidence", ""),
-                )
-                self.points.append(point)
-                self.verdict = point.verdict
-                self._take(point)
-            case "end":
+            case "epoch":
+                self._hear(record)
+            case "void":
+                self._forget(record)
+            case "end" if record.get("epoch", 0) <= self.epoch:
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
             case "stop":
@@ -118,6 +121,38 @@ class TrialResult:
                 self.state, self.reason = "paused", record["reason"]
             case "promote" if self.state == "paused":
                 self.state, self.reason = "waiting", record["reason"]
+
+    def _hear(self, record: journal.Record) -> None:
+        """An epoch counts if it is the next: a curve ends before the first record that is lost.
+
+        One done again after a crash is the same epoch: the first record stands.
+        """
+        self.written = max(self.written, record["epoch"])
+        if record["epoch"] == self.epoch + 1:
+            self._put(
+                Point(
+                    record["epoch"],
+                    record["time_ms"],
+                    record["values"],
+                    record.get("stage", 0),
+                    record.get("verdict", "healthy"),
+                    record.get("evidence", ""),
+                )
+            )
+
+    def _forget(self, void: journal.Record) -> None:
+        """The points from an epoch on do not count."""
+        self.voids.append(void)
+        kept = [point for point in self.points if point.epoch < void["epoch"]]
+        self.points, self.written, self.verdict = [], void["epoch"] - 1, ""
+        self.best, self.best_epoch, self.best_stage = None, None, 0
+        for point in kept:
+            self._put(point)
+
+    def _put(self, point: Point) -> None:
+        self.points.append(point)
+        self.verdict = point.verdict
+        self._take(point)
 
     def _take(self, point: Point) -> None:
         value = point.values.get(self.objective, math.nan)
@@ -144,7 +179,8 @@ class Results:
     trials: dict[str, TrialResult]
     state: str = "planned"
     began_ms: int | None = None
-    _offsets: dict[str, int] = field(default_factory=dict)
+    _marks: dict[str, journal.Mark] = field(default_factory=dict)
+    _lost: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Results:
@@ -184,8 +220,16 @@ class Results:
 
     def _new(self, writer: str) -> list[journal.Record]:
         path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
-        records, self._offsets[writer] = journal.read_from(path, self._offsets.get(writer, 0))
-        return records
+        read = journal.read_from(path, self._marks.get(writer, journal.Mark()))
+        self._marks[writer] = read.mark
+        if read.lost:
+            self._lost.setdefault(writer, []).extend(read.lost)
+        return read.records
+
+    @property
+    def lost(self) -> dict[str, list[int]]:
+        """The numbers of records that are damaged or missing, by the file's name."""
+        return {f"{writer}.jsonl": numbers for writer, numbers in self._lost.items()}
 
     def join(self, trial: Trial) -> None:
         """A trial has been added to the plan; again, it changes nothing."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from gancore.files import write_atomically
 from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.plan import Plan
 from sweeps.results import Results
-from sweeps.trial import GRID_SCALE, prepare_process, trial_folder
+from sweeps.trial import prepare_process
 
 
 def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: Path | None) -> Path:

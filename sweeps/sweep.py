@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -14,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from gancore.files import write_atomically
-from sweeps import cluster, folder, journal, tracking
+from gancore.files import clear_temporaries, write_atomically
+from sweeps import cluster, folder, journal, storage, tracking
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
@@ -24,6 +26,9 @@ from sweeps.plan import Plan, make_plan
 from sweeps.results import Results
 from sweeps.spec import SweepSpec, load
 from sweeps.version import code_version
+
+LEFT_SECONDS = 60
+"""How old a half-written file of the sweep's own must be to be nobody's any more."""
 
 DRAIN_SECONDS = 60
 """How long a finished sweep waits for MLflow; what is left then is sent by `gansweep sync`."""
@@ -121,9 +126,14 @@ def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
 def _execute(place: Path, options: Options) -> Results:
     place = place.resolve()  # Workers have folders of their own.
     plan = Plan.read(place)
-    with folder.owned(place), Journal(place, journal.DRIVER) as log:
+    with storage.named(place), folder.owned(place), Journal(place, journal.DRIVER) as log:
+        for part in (place, place / "evaluation"):
+            clear_temporaries(part, older_than=LEFT_SECONDS)
         results = Results.read(place)
-        log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
+        identity = journal.sweep_id(place) or uuid.uuid4().hex
+        log.append(
+            "sweep", state="running", id=identity, pid=os.getpid(), code_version=code_version()
+        )
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
         with options.watch(results) if options.watch else nullcontext():
@@ -150,8 +160,10 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
     except KeyboardInterrupt:
         state = "interrupted"
     finally:
-        _sum_up(place, state)
-        log.append("sweep", state=state)
+        try:
+            _sum_up(place, state)
+        finally:
+            log.append("sweep", state=state, id=journal.sweep_id(place))
 
 
 def _sum_up(place: Path, state: str) -> None:
@@ -174,13 +186,16 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
     """Hands the trials to Ray Tune; returns what Tune says of those whose workers died.
 
     Raises:
-        EnvironmentTrouble: Pictures or weights that every trial needs are missing.
+        EnvironmentTrouble: Pictures or weights that every trial needs are missing, or the disk
+            takes no more.
     """
     from ray import tune
 
     from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Starts
 
     cluster.survive_out_of_memory()
+    # What Tune keeps of itself is never read: that the disk did not take it is not worth a page.
+    logging.getLogger("ray.tune.execution.experiment_state").disabled = not verbose
     dispatcher = Dispatcher(Results.read(place), log)
     # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
@@ -192,8 +207,8 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
-            search_alg=Handout(dispatcher),
-            scheduler=RuleScheduler(dispatcher),
+            search_alg=Handout(dispatcher, missing),
+            scheduler=RuleScheduler(dispatcher, missing),
             num_samples=-1,  # As many as are handed out.
             reuse_actors=True,
             max_concurrent_trials=plan.resources.concurrent,
@@ -213,7 +228,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
     with terminated_as_interrupted():
         grid = tuner.fit()
     if missing.what:
-        raise EnvironmentTrouble(missing.what)
+        raise missing.error or EnvironmentTrouble(missing.what)
     results = [grid[number] for number in range(len(grid))]
     return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
 

@@ -20,6 +20,7 @@ from sweeps.folder import REPORT
 from sweeps.forecast import forecast
 from sweeps.receipt import clock, receipt
 from sweeps.results import ENDED, Results, TrialResult
+from sweeps.troubles import troubles
 
 STYLE = {
     "waiting": "dim",
@@ -55,6 +56,7 @@ class Follower:
 
     def __enter__(self) -> Follower:
         self._told = {r.trial.uid for r in self.results.trials.values() if r.ended}
+        warn(self.results, self.console)
         self._thread.start()
         return self
 
@@ -198,6 +200,7 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     saved = results.epochs_saved
     gansweep = _program()
     console.print()
+    warn(results, console)
     console.print(leaderboard(results))
     console.print()
     print_verdict(results, console)
@@ -222,6 +225,13 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     _command(
         console, f"{gansweep} show {name}{storage_option}", "this table again, with every trial"
     )
+
+
+def warn(results: Results, console: Console) -> None:
+    """What is wrong with the sweep's files, if anything is."""
+    for line in troubles(results):
+        text = Text("warning: ", style="yellow").append(line, style="default")
+        console.print(text, soft_wrap=True)
 
 
 def print_verdict(results: Results, console: Console) -> None:

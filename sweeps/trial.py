@@ -9,16 +9,19 @@ import platform
 import socket
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
-from gancore.files import write_atomically, write_json
-from sweeps import journal
+from gancore.files import write_atomically
+from sweeps import storage
+from sweeps.errors import Superseded, Unwritable
+from sweeps.folder import GRID_SCALE
 from sweeps.journal import Journal
+from sweeps.keeper import Keeper
 from sweeps.plan import Plan, Trial
 from sweeps.results import TrialResult
 from sweeps.version import code_version
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
 
     from gancore.training import EpochReport, Training
 
-GRID_SCALE = 2
-"""Sample grids are enlarged, since 32 pixels a picture are too small to judge by eye."""
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -39,7 +39,7 @@ class Progress:
     Args:
         stage: Scores of unlike stages are never compared.
         ended: By itself: diverged, failed, or stopped by its verdict.
-        unable: What is missing that every trial of the sweep needs, in one line.
+        unable: What is missing, or wrong with the storage, that concerns all trials, in one line.
     """
 
     uid: str
@@ -50,11 +50,6 @@ class Progress:
     unable: str = ""
 
 
-def trial_folder(sweep: Path, uid: str) -> Path:
-    """Where a trial keeps its checkpoints and samples."""
-    return sweep / "trials" / uid
-
-
 def run_trial(
     sweep: Path, plan: Plan, uid: str, *, device: str | None = None, ray_node: str | None = None
 ) -> Iterator[Progress]:
@@ -63,60 +58,72 @@ def run_trial(
     Each epoch is first on disk (sample grid, journal, checkpoint) and then yielded; the caller
     may stop at any yield. An error ends the trial, not the sweep: it is journalled with its
     reason, the traceback stands in `trials/UID/error.txt`, and the iterator ends. Where pictures
-    or weights are missing that all trials need, it says so and leaves no trace.
+    or weights are missing that all trials need, or the storage takes no more, it says so and the
+    trial has not ended: it goes on when there is what was missing.
     """
-    trial = plan.trial(uid)
-    folder = trial_folder(sweep, uid)
-    earlier = TrialResult(trial, plan.objective, plan.goal)
-    for record in journal.read(sweep, uid):
-        earlier.add(record)
-    with Journal(sweep, uid) as log:
-        try:
-            training, passport = _begin(sweep, trial, earlier, device)
-            log.append("start", **passport, ray_node=ray_node)
-            yield from _epochs(sweep, plan, training, earlier, log)
-        except Unavailable as error:
-            # No other trial could run either: this one does not count as tried.
-            yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))
-        except Exception as error:
-            write_atomically(folder / "error.txt", traceback.format_exc().encode())
-            log.append(
-                "end",
-                trial=uid,
-                epoch=earlier.epoch,
-                state="failed",
-                verdict="failed",
-                reason=reason_of(error),
-            )
-            yield Progress(uid, earlier.epoch, math.inf, ended=True)
+    epoch = plan.trial(uid).begins
+    try:
+        with storage.named(sweep), Journal(sweep, uid) as log:
+            keeper = Keeper(sweep, plan, plan.trial(uid), log)
+            epoch = keeper.result.epoch
+            yield from _attempt(sweep, keeper, device, ray_node)
+    except Superseded:
+        return  # A later attempt goes on; this one was thought dead.
+    except (Unavailable, Unwritable) as error:
+        # No other trial could run either: this one does not count as tried.
+        yield Progress(uid, epoch, math.inf, ended=True, unable=str(error))
 
 
-def _begin(
-    sweep: Path, trial: Trial, earlier: TrialResult, device: str | None
-) -> tuple[Training, dict[str, Any]]:
-    """The run at the newest state that verifies, and what the journal says of this attempt."""
-    from gancore.training import checkpoint
+def _attempt(
+    sweep: Path, keeper: Keeper, device: str | None, ray_node: str | None
+) -> Iterator[Progress]:
+    result = keeper.result
+    uid = result.trial.uid
+    if result.ended and result.state != "failed":
+        yield _last(result)  # The attempt before died after its last word.
+        return
+    try:
+        found, troubles = keeper.newest()
+        if end := keeper.unsaid(found):
+            keeper.end(result.epoch, end)
+            keeper.clear()
+            keeper.prune(result.epoch)
+            yield _last(result)
+            return
+        training = _train(sweep, result.trial, found.state if found else None, device)
+        passport = training.system.passport()
+        keeper.begin(
+            {
+                "from_epoch": training.epoch,
+                "troubles": troubles,
+                "node": socket.gethostname(),
+                "pid": os.getpid(),
+                "device": str(training.device),
+                "code_version": code_version(),
+                "versions": versions(),
+                "passport": passport.as_mapping(),
+                "passport_digest": passport.digest,
+                "ray_node": ray_node,
+            }
+        )
+        yield from _epochs(sweep, training, keeper)
+    except (Unavailable, Superseded, Unwritable):
+        raise
+    except Exception as error:
+        if storage.fault_of(error):
+            raise
+        end = {"state": "failed", "verdict": "failed", "reason": reason_of(error)}
+        keeper.end(result.epoch, end)
+        write_atomically(keeper.folder / "error.txt", traceback.format_exc().encode())
+        yield Progress(uid, result.epoch, math.inf, ended=True)
 
-    own = trial_folder(sweep, trial.uid) / "checkpoints"
-    found, troubles = checkpoint.newest(own, at_most=earlier.epoch)
-    if found is None and trial.source is not None:
-        there = trial_folder(sweep, trial.source) / "checkpoints"
-        found = checkpoint.load(checkpoint.path_of(there, trial.begins))
-    training = _train(sweep, trial, found.state if found else None, device)
-    passport = training.system.passport()
-    return training, {
-        "trial": trial.uid,
-        "attempt": len(earlier.starts) + 1,
-        "from_epoch": training.epoch,
-        "troubles": troubles,
-        "node": socket.gethostname(),
-        "pid": os.getpid(),
-        "device": str(training.device),
-        "code_version": code_version(),
-        "versions": versions(),
-        "passport": passport.as_mapping(),
-        "passport_digest": passport.digest,
-    }
+
+def _last(result: TrialResult) -> Progress:
+    """What a trial that has ended would have reported last."""
+    point = result.points[-1]
+    score = point.values[result.objective]
+    early = point.epoch < result.trial.epochs
+    return Progress(result.trial.uid, point.epoch, score, point.stage, ended=early)
 
 
 def _train(
@@ -143,94 +150,23 @@ def _reports(
             return
 
 
-def _epochs(
-    sweep: Path, plan: Plan, training: Training, result: TrialResult, log: Journal
-) -> Iterator[Progress]:
+def _epochs(sweep: Path, training: Training, keeper: Keeper) -> Iterator[Progress]:
     from gancore.systems import grid
 
-    trial, uid = result.trial, result.trial.uid
-    folder = trial_folder(sweep, uid)
-    # A confirmation is trained whole, whatever ails it.
-    stop_on = plan.stop_on if trial.phase == "explore" else ()
+    trial = keeper.result.trial
     if training.epoch == 0:
-        _keep_grid(folder, 0, grid.png(training.system.grid(), GRID_SCALE))
+        keeper.keep_grid(0, grid.png(training.system.grid(), GRID_SCALE))
     for run, report in _reports(sweep, trial, training):
-        _keep(folder, run, report, result, log, plan.keeps(report.epoch))
-        if end := _end(report, trial.epochs, stop_on):
-            log.append("end", trial=uid, epoch=report.epoch, **end)
+        end = keeper.keep(run, report)
         yield Progress(
-            uid,
+            trial.uid,
             report.epoch,
-            report.scores[result.objective],
+            report.scores[keeper.result.objective],
             report.stage,
             ended=bool(end) and report.epoch < trial.epochs,
         )
-
-
-def _end(report: EpochReport, epochs: int, stop_on: Collection[str]) -> dict[str, str]:
-    """How a trial ends with this report; empty where it goes on."""
-    if report.diverged:
-        return {"state": "diverged", "verdict": report.verdict, "reason": report.evidence}
-    if report.epoch == epochs:
-        return {"state": "completed", "verdict": report.verdict, "reason": "all epochs trained"}
-    if report.verdict in stop_on:
-        reason = f"{report.verdict}: {report.evidence}"
-        return {"state": "stopped", "verdict": report.verdict, "reason": reason}
-    return {}
-
-
-def _keep(
-    folder: Path,
-    training: Training,
-    report: EpochReport,
-    result: TrialResult,
-    log: Journal,
-    kept: int,
-) -> None:
-    """Makes an epoch durable: grid, journal, checkpoint, in the order in which each is read.
-
-    Args:
-        kept: An epoch whose checkpoint must stay, beside the best and the newest.
-    """
-    from gancore.systems import grid
-    from gancore.training import checkpoint
-
-    _keep_grid(folder, report.epoch, grid.png(report.grid, GRID_SCALE))
-    if report.epoch > result.epoch:
-        # An epoch done again after a crash is bit-equal, and its record stands already.
-        uid, attempt = result.trial.uid, len(result.starts) + 1
-        result.add(
-            log.append(
-                "epoch",
-                trial=uid,
-                attempt=attempt,
-                epoch=report.epoch,
-                values=report.values(),
-                verdict=report.verdict,
-                evidence=report.evidence,
-                **_stage(report),
-            )
-        )
-    if report.diverged:
-        return
-    checkpoints = folder / "checkpoints"
-    path = checkpoint.save(checkpoints, training.checkpoint())
-    if result.best_epoch == report.epoch:
-        write_json(folder / "best.json", {"epoch": report.epoch, "checkpoint": path.name})
-    # The one before the newest stays too: should the newest prove damaged, there is a way back.
-    keep = {report.epoch, report.epoch - 1, result.best_epoch or report.epoch, kept}
-    checkpoint.prune(checkpoints, keep)
-
-
-def _stage(report: EpochReport) -> dict[str, Any]:
-    """What a run of several stages adds to an epoch: which one, and the protocol of its scores."""
-    if not report.stage:
-        return {}
-    return {"stage": report.stage, "passport": report.passport.as_mapping()}
-
-
-def _keep_grid(folder: Path, epoch: int, png: bytes) -> None:
-    write_atomically(folder / "samples" / f"epoch-{epoch:04d}.png", png)
+        if end:
+            return
 
 
 def prepare_process(plugins: Sequence[str], folder: Path) -> None:

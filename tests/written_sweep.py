@@ -43,11 +43,12 @@ def write_sweep(place: Path) -> Path:
 
 
 def tell(place: Path, uid: str, scores: list[float], first: int = 1, **end: str) -> None:
+    attempt = 1 if first == 1 else 2
     with Journal(place, uid) as log:
         log.append(
             "start",
             trial=uid,
-            attempt=1 if first == 1 else 2,
+            attempt=attempt,
             node="node7",
             pid=1,
             device="cpu",
@@ -67,9 +68,9 @@ def tell(place: Path, uid: str, scores: list[float], first: int = 1, **end: str)
             # A loss of -inf beside a score of NaN, as where the logits explode.
             loss = -math.inf if math.isnan(score) else score / 3
             values = {"fid500": score, "loss/generator@x": loss, "kimg": epoch / 7}
-            log.append("epoch", trial=uid, attempt=1, epoch=epoch, values=values)
+            log.append("epoch", trial=uid, attempt=attempt, epoch=epoch, values=values)
         if end:
-            log.append("end", trial=uid, epoch=len(scores), **end)
+            log.append("end", trial=uid, attempt=attempt, epoch=len(scores), **end)
 
 
 def drive(place: Path, kind: str, **content: Any) -> None:

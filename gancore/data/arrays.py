@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -97,7 +98,12 @@ def _prepare(source: Dataset, split: Split, resolution: int, folder: Path) -> Pi
 def _save(file: Path, array: npt.NDArray[Any]) -> int:
     """Writes an array durably and returns the size of the file in bytes."""
     with file.open("xb") as stream:
-        np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+        try:
+            np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+        except OSError as error:
+            # Of a full disk NumPy says only how many bytes it took.
+            number = error.errno or errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(file)) from None
         stream.flush()
         os.fsync(stream.fileno())
         return stream.tell()

@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.report.data import Shown
-from sweeps.trial import GRID_SCALE, trial_folder
 
 BUDGET = 12_000_000
 """Characters that the pictures may take in the page."""

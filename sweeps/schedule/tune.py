@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ray.tune import Callback, Stopper
@@ -9,6 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.errors import GansweepError
 from sweeps.schedule.decision import Decision
 
 
@@ -28,13 +31,23 @@ class Dispatch(Protocol):
 
 
 class Missing(Stopper):
-    """Ends the whole sweep once a trial has said that something is missing which all need.
+    """Ends the whole sweep once something is missing which all need, as a trial or the driver says.
 
-    `what` is one line, empty until then.
+    `what` is one line, empty until then; `error` is the driver's own.
     """
 
     def __init__(self) -> None:
         self.what = ""
+        self.error: GansweepError | None = None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps an error of the driver's, since Tune would make a crash of it."""
+        try:
+            yield
+        except GansweepError as error:
+            self.error = self.error or error
+            self.what = self.what or str(error)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
         self.what = self.what or str(result.get("unable", ""))
@@ -51,15 +64,19 @@ class Handout(Searcher):
     new trial of its own, and its worker goes on from the checkpoint that it left.
     """
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, missing: Missing) -> None:
         super().__init__()
         self._dispatch = dispatch
+        self._missing = missing
         self._uids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        uid = self._dispatch.next()
+        uid = None
+        with self._missing.kept():
+            uid = self._dispatch.next()
         if uid is None:
-            return Searcher.FINISHED if self._dispatch.over else None
+            over = self._dispatch.over or self._missing.what
+            return Searcher.FINISHED if over else None
         self._uids[trial_id] = uid
         return {"uid": uid}
 
@@ -101,14 +118,16 @@ class RuleScheduler(FIFOScheduler):
     has none, having diverged: then it moves nobody's cut-off) and nothing is decided.
     """
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, missing: Missing) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._dispatch = dispatch
+        self._missing = missing
 
     def on_trial_result(self, _controller: Any, _trial: Trial, result: dict[str, Any]) -> str:
-        ended = result["ended"]
-        decision = self._dispatch.judge(
-            result["uid"], result["epoch"], result["score"], result["stage"], ended=ended
-        )
-        ends = ended or decision.action != "go_on"
+        ended = ends = result["ended"]
+        with self._missing.kept():
+            decision = self._dispatch.judge(
+                result["uid"], result["epoch"], result["score"], result["stage"], ended=ended
+            )
+            ends = ended or decision.action != "go_on"
         return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)

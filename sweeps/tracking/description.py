@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -51,18 +49,6 @@ class Value(NamedTuple):
     value: float
     time_ms: int
     step: int
-
-
-def sweep_id(sweep: Path) -> str | None:
-    """What tells a sweep from all others, wherever its folder lies; None before it first ran.
-
-    It is the digest of the first line of the driver's journal, which is written once, at a time
-    and by a process that no other sweep shares, and is never altered.
-    """
-    first = next(iter(journal.read(sweep, journal.DRIVER)), None)
-    if first is None:
-        return None
-    return hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def identity(sweep: str, owner: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ class Sent:
         epoch: The last epoch whose numbers and grid have arrived.
         state: Of the trial, as last told.
         attempts: Its attempts, as last told.
+        voids: How often epochs of it came out otherwise when they were done again.
         evaluations: Digest by file name of the evaluations of its checkpoints.
     """
 
@@ -29,6 +30,7 @@ class Sent:
     epoch: int = 0
     state: str = ""
     attempts: int = 0
+    voids: int = 0
     evaluations: dict[str, str] = field(default_factory=dict)
 
 

@@ -56,7 +56,7 @@ class Uploader:
         # Asked first: who wrote the journal has then written all that is read next.
         over = self.over()
         self.results.refresh()
-        sweep_id = description.sweep_id(self.sweep)
+        sweep_id = journal.sweep_id(self.sweep)
         if sweep_id is None:
             return None
         try:
@@ -148,10 +148,16 @@ class Uploader:
         trial, parent = result.trial, pages.runs[journal.DRIVER].run
         records = journal.read(self.sweep, trial.uid)
         sent = self._memory.runs.get(trial.uid)
+        if sent and sent.voids != len(result.voids):
+            # A point of MLflow's stays for ever; what does not count goes with its run.
+            self._store.client.delete_run(sent.run)
+            self._known = {u: run for u, run in (self._known or {}).items() if u != trial.uid}
+            sent = None
         start_ms = (records[0]["time_ms"] if records else self.results.began_ms) or 0
         if sent is None:
             params = description.trial_params(trial.config)
             sent = self._run(pages.sweep, trial.uid, trial.uid, start_ms, params)
+            sent.voids = len(result.voids)
         points = [p for p in result.points if p.epoch > sent.epoch]
         values = description.trial_values(points)
         values += description.best_values(result, sent.epoch)

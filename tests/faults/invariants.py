@@ -378,28 +378,29 @@ def _runs(subject: Subject) -> list[Any]:
     """MLflow's runs of this sweep, deleted ones left out."""
     from mlflow import MlflowClient
 
-    from sweeps.tracking.description import SWEEP_ID, sweep_id
+    from sweeps.tracking.description import SWEEP_ID
     from sweeps.tracking.store import experiment_name
 
     client = MlflowClient(subject.store)
     experiment = client.get_experiment_by_name(experiment_name())
     if experiment is None:
         return []
-    query = f"tags.`{SWEEP_ID}` = '{sweep_id(subject.place)}'"
+    query = f"tags.`{SWEEP_ID}` = '{journal.sweep_id(subject.place)}'"
     return list(client.search_runs([experiment.experiment_id], query, max_results=5000))
 
 
 def _points(subject: Subject, uid: str) -> Counter[tuple[str, int, int, str]]:
-    """A trial's points as MLflow should have them: legal names, no infinity."""
-    from sweeps.tracking.description import legal
+    """A trial's points as MLflow should have them: legal names, no infinity, its best so far."""
+    from sweeps.tracking.description import best_values, legal
 
-    return Counter(
-        (
-            legal(key),
-            point.epoch,
-            point.time_ms,
-            repr(value if math.isfinite(value) else math.nan),
-        )
-        for point in subject.results.trials[uid].points
+    result = subject.results.trials[uid]
+    told = [
+        (legal(key), point.epoch, point.time_ms, value)
+        for point in result.points
         for key, value in point.values.items()
+    ]
+    told += [(v.key, v.step, v.time_ms, v.value) for v in best_values(result, 0)]
+    return Counter(
+        (key, epoch, time_ms, repr(value if math.isfinite(value) else math.nan))
+        for key, epoch, time_ms, value in told
     )

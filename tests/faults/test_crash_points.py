@@ -75,23 +75,10 @@ def crashes(tmp_path_factory: pytest.TempPathFactory) -> Crashes:
     return of
 
 
-def missing(row: str, *names: str) -> list[Any]:
-    """Invariants that do not hold yet, each with the row of the catalogue that is to mend it."""
-    return [pytest.param(n, marks=pytest.mark.xfail(strict=True, reason=row)) for n in names]
-
-
 NAMES = [i.__name__ for i in (*faults.ALWAYS, *faults.AT_REST) if i is not report_builds]
-NO_END = missing("A1: killed between its last checkpoint and its end", "all_have_ended")
-OTHER_FATE = missing("A1: killed between its last checkpoint and its end", "same_decisions")
-LITTER = missing("A5: temporary files of a killed process stay", "no_litter")
 
 
-def all_but(*marked: Any) -> list[Any]:
-    known = {param.values[0] for param in marked}
-    return [*(name for name in NAMES if name not in known), *marked]
-
-
-@pytest.mark.parametrize("invariant", all_but(*NO_END, *OTHER_FATE, *LITTER))
+@pytest.mark.parametrize("invariant", NAMES)
 def test_a_trial_killed_half_way_through_any_call(crashes: Crashes, invariant: str) -> None:
     points, found = crashes("trial", "half")
     assert points > 50
@@ -100,7 +87,7 @@ def test_a_trial_killed_half_way_through_any_call(crashes: Crashes, invariant: s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("do", ["kill_before", "kill_after"])
-@pytest.mark.parametrize("invariant", all_but(*NO_END, *OTHER_FATE, *LITTER))
+@pytest.mark.parametrize("invariant", NAMES)
 def test_a_trial_killed_before_or_after_any_call(crashes: Crashes, do: str, invariant: str) -> None:
     points, found = crashes("trial", do)
     assert points > 50
@@ -108,7 +95,7 @@ def test_a_trial_killed_before_or_after_any_call(crashes: Crashes, do: str, inva
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("invariant", all_but(*NO_END, *OTHER_FATE, *LITTER))
+@pytest.mark.parametrize("invariant", NAMES)
 def test_a_sweep_killed_half_way_through_any_call(crashes: Crashes, invariant: str) -> None:
     points, found = crashes("sweep", "half")
     assert points > 150

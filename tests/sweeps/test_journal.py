@@ -53,11 +53,11 @@ def test_an_altered_byte_never_alters_a_record(position: int, flip: int) -> None
 def test_reading_goes_on_from_an_offset_and_waits_for_a_whole_line(tmp_path: Path) -> None:
     with Journal(tmp_path, "t") as log:
         log.append("start", trial="t")
-        first, offset = journal.read_from(log.path)
-        assert [r["kind"] for r in first] == ["start"]
+        first = journal.read_from(log.path)
+        assert [r["kind"] for r in first.records] == ["start"]
         with log.path.open("ab") as stream:
             stream.write(b'{"kind":"epo')
-        assert journal.read_from(log.path, offset) == ([], offset)
+        assert journal.read_from(log.path, first.mark) == journal.Reading([], first.mark)
 
 
 def test_the_drivers_file_is_not_a_trials(tmp_path: Path) -> None:

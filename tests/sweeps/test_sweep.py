@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sweeps import Options, journal, resume, run
-from sweeps.errors import Busy, EnvironmentTrouble, UserError
+from sweeps.errors import Busy, EnvironmentTrouble, Unwritable, UserError
 from sweeps.results import Results
 
 BASE: dict[str, Any] = {
@@ -91,6 +91,51 @@ class TestThroughRay:
         assert [p.epoch for p in promoted.points] == [*range(1, promoted.epoch + 1)]
         assert (results.folder / "report" / "index.html").is_file()
         assert Results.read(results.folder).confirmed == results.confirmed
+
+    def test_a_full_disk_ends_the_sweep_and_no_trial(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is full for a trial, then for the driver, then it is not."""
+        (tmp_path / "full").touch()
+        (tmp_path / "my_disk.py").write_text(
+            "import errno, os\n"
+            "from dataclasses import dataclass\n"
+            "from gancore.losses import losses\n"
+            "@losses.register('on_disk')\n"
+            "@dataclass(frozen=True, kw_only=True)\n"
+            "class OnDisk:\n"
+            "    '''Needs the disk.'''\n"
+            "    def discriminator(self, real, fake):\n"
+            f"        if os.path.exists({str(tmp_path / 'full')!r}):\n"
+            "            raise OSError(errno.ENOSPC, 'No space left on device')\n"
+            "        return (fake - real).tanh()\n"
+            "    def generator(self, _real, fake):\n"
+            "        return -fake.tanh()\n"
+        )
+        file = tmp_path / "mine.yaml"
+        one = {"scientific": {"loss.name": ["on_disk"]}, "search": {"trials_each": 1}}
+        content = sweep(plugins=["my_disk"], **one)
+        file.write_text(yaml.safe_dump(content))
+        with pytest.raises(EnvironmentTrouble, match="no space is left on") as told:
+            run(file, Options(storage=tmp_path / "runs"))
+        assert told.value.exit_code == 5
+        place = tmp_path / "runs" / "small"
+        assert not any(r.ended for r in Results.read(place).trials.values())
+
+        (tmp_path / "full").unlink()
+        with monkeypatch.context() as patched:
+
+            def full(*_: Any, **__: Any) -> Any:
+                raise Unwritable("no space is left on /mnt")
+
+            patched.setattr("sweeps.dispatch.Dispatcher.judge", full)
+            with pytest.raises(Unwritable, match="no space is left on /mnt"):
+                resume(place)
+
+        results = resume(place)
+        assert (results.state, results.exit_code) == ("finished", 0)
+        for result in results.trials.values():
+            assert [p.epoch for p in result.points] == [1, 2, 3]
 
     def test_a_plugin_beside_the_file_is_usable_on_every_worker(self, tmp_path: Path) -> None:
         (tmp_path / "my_losses.py").write_text(

@@ -9,9 +9,10 @@ from gancore.config import RunConfig
 from gancore.training import checkpoint, train
 from sweeps import journal
 from sweeps.dispatch import Dispatcher
+from sweeps.folder import trial_folder
 from sweeps.journal import Journal
 from sweeps.results import Results
-from sweeps.trial import run_trial, trial_folder
+from sweeps.trial import run_trial
 
 EPOCHS = 5
 

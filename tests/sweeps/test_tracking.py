@@ -370,7 +370,7 @@ def test_a_checkpoint_that_cannot_become_a_model_is_kept_and_said(sweep: Path) -
     tracking.sync(sweep, tracking.default_uri(sweep.parent))
     client = client_of(sweep)
     run = runs_of(client)[COMPLETED]
-    assert "checksum" in run.data.tags["gansweep.model_missing"]
+    assert "epoch-0003.json" in run.data.tags["gansweep.model_missing"]
     path = client.download_artifacts(run.info.run_id, "checkpoint/epoch-0003.pt")
     assert Path(path).read_bytes() == b"weights"
     assert not run.outputs.model_outputs
@@ -460,3 +460,22 @@ def test_sweeps_of_one_store_do_not_meet(storage: Path) -> None:
     names = {run.info.run_id: run.info.run_name for run in runs}
     by_parent = [names.get(run.data.tags.get("mlflow.parentRunId", "")) for run in runs]
     assert by_parent.count("digits") == by_parent.count("again") == 5
+
+
+def test_points_that_do_not_count_go_with_their_run(sweep: Path) -> None:
+    """A trial was begun anew and came out otherwise: MLflow has what counts, and nothing else."""
+    uri = tracking.default_uri(sweep.parent)
+    uploader = Uploader(sweep, uri)
+    assert uploader.pass_once() is None
+    with Journal(sweep, LEFT) as log:
+        start = next(r for r in journal.read(sweep, LEFT) if r["kind"] == "start")
+        again = {key: start[key] for key in ("trial", "node", "device", "versions", "passport")}
+        log.append("start", attempt=2, passport_digest="d16e57", **again)
+        log.append("void", trial=LEFT, attempt=2, epoch=1, reason="fid500 is 3.0 and was 4.0")
+        values = {"fid500": 3.0, "loss/generator@x": 1.0, "kimg": 1 / 7}
+        log.append("epoch", trial=LEFT, attempt=2, epoch=1, values=values)
+    assert uploader.pass_once() is None
+    tracking.sync(sweep, uri)
+    client = client_of(sweep)
+    sent = points_of(client, runs_of(client)[LEFT])
+    assert sorted(value for *_, value in sent) == sorted(map(repr, values.values()))
