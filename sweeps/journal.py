@@ -12,7 +12,10 @@ Records by `kind`:
     pause     the driver lets a trial wait at a rung: epoch, reason
     promote   a trial that waited goes on: epoch, reason
     join      a trial has been added to the plan: the trial
+    heard     the driver takes a trial's report in, before it decides: epoch
     sweep     the driver's own state: running, finished, interrupted, failed
+
+The first record of a file has its `format`; what came before there were formats has none.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ Record = dict[str, Any]
 
 DRIVER = "_driver"
 """The writer of the driver's records; no trial may have this name."""
+
+FORMAT = 1
 
 _LINE = re.compile(rb'^(\{.*),"crc":"([0-9a-f]{8})"\}$')
 
@@ -61,6 +66,8 @@ class Journal:
     def append(self, kind: str, **content: Any) -> Record:
         """Writes a record and returns it with its timestamp, fixed from now on."""
         record = {"kind": kind, "time_ms": time.time_ns() // 1_000_000, **content}
+        if os.fstat(self._handle).st_size == 0:
+            record["format"] = FORMAT
         body = json.dumps(_encode(record), ensure_ascii=False, allow_nan=False).encode()
         line = body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body)
         os.write(self._handle, line)

@@ -143,8 +143,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
             cluster.check_resources(
                 plan.resources.cpu, plan.resources.gpu, local=options.address is None
             )
-            errors = _tune(place, plan, log, options.verbose)
-        _journal_deaths(Results.read(place), errors, log)
+            _tune(place, plan, log, options.verbose)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
     except KeyboardInterrupt:
@@ -170,15 +169,15 @@ def _sum_up(place: Path, state: str) -> None:
         print(f"warning: no report: {error}; later: gansweep compare {place.name}", file=sys.stderr)
 
 
-def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str]:
-    """Hands the trials to Ray Tune; returns what Tune says of those whose workers died.
+def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> None:
+    """Hands the trials to Ray Tune.
 
     Raises:
         EnvironmentTrouble: Pictures or weights that every trial needs are missing.
     """
     from ray import tune
 
-    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Starts
+    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Workers
 
     cluster.survive_out_of_memory()
     dispatcher = Dispatcher(Results.read(place), log)
@@ -205,17 +204,15 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
             name="tune",
             storage_path=str(place),
             stop=missing,
-            callbacks=[Starts(dispatcher)],
+            callbacks=[Workers(dispatcher)],
             failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
             verbose=1 if verbose else 0,
         ),
     )
     with terminated_as_interrupted():
-        grid = tuner.fit()
+        tuner.fit()
     if missing.what:
         raise EnvironmentTrouble(missing.what)
-    results = [grid[number] for number in range(len(grid))]
-    return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
 
 
 def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -> None:
@@ -241,23 +238,6 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -
 
 def _uid(trial: Any) -> str:
     return str(trial.config["uid"])
-
-
-def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -> None:
-    """A worker that died for good could not say so itself."""
-    for uid, error in errors.items():
-        result = results.trials[uid]
-        if not result.ended:
-            lines = [line for line in error.strip().splitlines() if line.strip()]
-            reason = lines[-1] if lines else "the worker died"
-            log.append(
-                "end",
-                trial=uid,
-                epoch=result.epoch,
-                state="failed",
-                verdict="failed",
-                reason=reason,
-            )
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class Dispatch(Protocol):
 
     def left(self, uid: str) -> None: ...
 
+    def died(self, uid: str, reason: str) -> None: ...
+
 
 class Missing(Stopper):
     """Ends the whole sweep once a trial has said that something is missing which all need.
@@ -78,8 +80,8 @@ class Handout(Searcher):
         """Nothing: the journal has it all."""
 
 
-class Starts(Callback):
-    """Tells when a trial that was handed out has a machine."""
+class Workers(Callback):
+    """Tells when a trial that was handed out has a machine, and when its worker died for good."""
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
@@ -92,6 +94,16 @@ class Starts(Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         self._dispatch.began(trial.config["uid"])
+
+    def on_trial_error(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
+        self._dispatch.died(trial.config["uid"], lines[-1] if lines else "the worker died")
 
 
 class RuleScheduler(FIFOScheduler):
