@@ -14,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from gancore import determinism
 from gancore.files import write_atomically
-from sweeps import cluster, folder, journal, tracking
+from sweeps import cluster, folder, journal, provenance, tracking
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
@@ -123,6 +124,7 @@ def _execute(place: Path, options: Options) -> Results:
     plan = Plan.read(place)
     with folder.owned(place), Journal(place, journal.DRIVER) as log:
         results = Results.read(place)
+        before = provenance.attempts(results)
         log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
@@ -132,6 +134,7 @@ def _execute(place: Path, options: Options) -> Results:
             finally:
                 tracking.wait(uploader, DRAIN_SECONDS)
                 results.refresh()
+        provenance.warn(results, before)
     return results
 
 
@@ -228,10 +231,12 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -
             f"node {os.uname().nodename} does not see {place}: give --storage a shared folder"
         )
     prepare_process(plugins, place / "plugins")
+    plan = Plan.read(place)
+    if plan.repeats:  # Whatever this worker trains first.
+        determinism.prepare()
     # `cuda.is_available` would also answer for a GPU that belongs to another trial.
     device = "cuda" if ray.get_gpu_ids() else "cpu"
     node = ray.get_runtime_context().get_node_id()
-    plan = Plan.read(place)
     for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
         tune.report(vars(progress))
 

@@ -20,6 +20,7 @@ from gancore.files import write_atomically, write_json
 from sweeps import journal
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
+from sweeps.provenance import differences, made_with
 from sweeps.results import TrialResult
 from sweeps.version import code_version
 
@@ -104,6 +105,7 @@ def _begin(
         found = checkpoint.load(checkpoint.path_of(there, trial.begins))
     training = _train(sweep, trial, found.state if found else None, device)
     passport = training.system.passport()
+    made = made_with(trial, training.device, versions())
     return training, {
         "trial": trial.uid,
         "attempt": len(earlier.starts) + 1,
@@ -113,7 +115,8 @@ def _begin(
         "pid": os.getpid(),
         "device": str(training.device),
         "code_version": code_version(),
-        "versions": versions(),
+        **made,
+        "differs": differences(earlier.starts, made),
         "passport": passport.as_mapping(),
         "passport_digest": passport.digest,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def play(
     epoch_seconds: float = 0.0,
     until: int = 10_000,
     dies: str = "judged",
+    speeds: random.Random | None = None,
 ) -> list[str]:
     """Runs a sweep with scripted trials, `slots` at a time; gives the order in which they began.
 
@@ -64,6 +66,7 @@ def play(
         until: Reports after which the driver dies without a word.
         dies: How far it came with the last of them: it had `judged` it, had just `heard` it, or
             had not, it being only `journalled`; or the worker `outlived` it by two epochs more.
+        speeds: Chooses who of those that train reports next; without, they do so in turn.
     """
     clock = Clock()
     with Journal(place, journal.DRIVER) as log:
@@ -84,7 +87,7 @@ def play(
                 assert dispatcher.over
                 return began
             clock.now += epoch_seconds
-            for uid in list(live):
+            for uid in [speeds.choice(list(live))] if speeds else list(live):
                 live[uid] += 1
                 reports += 1
                 if reports == until and dies != "judged":

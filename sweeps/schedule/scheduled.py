@@ -74,5 +74,5 @@ def _rules(plan: Plan) -> Brackets | None:
     asked = plan.schedule
     if not plan.stops:
         return None
-    setting = Setting(asked.variant, asked.grace, asked.eta, asked.brackets)
+    setting = Setting(asked.variant, asked.grace, asked.eta, asked.brackets, plan.repeats)
     return Brackets(setting, last=plan.epochs, goal=plan.goal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback, Stopper
@@ -102,8 +103,14 @@ class Workers(Callback):
         trial: Trial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
-        self._dispatch.died(trial.config["uid"], lines[-1] if lines else "the worker died")
+        self._dispatch.died(trial.config["uid"], _last_words(trial))
+
+
+def _last_words(trial: Trial) -> str:
+    """The last line of what Tune wrote of a trial's death."""
+    file = Path(trial.error_file or "")
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "the worker died")
 
 
 class RuleScheduler(FIFOScheduler):
