@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
 from sweeps.plan import Plan, Trial, make_plan
+from sweeps.provenance import attempts, warn
 from sweeps.results import Results
 from sweeps.spec import SweepSpec
 
@@ -59,6 +60,7 @@ def _train(place: Path, plan: Plan, trial: Trial, plugins: Path, epochs: int) ->
     place.mkdir(parents=True, exist_ok=True)
     prepare_process(plan.plugins, plugins)
     plan.write(place)
+    before = attempts(Results.read(place))
     for key, value in trial.varied.items():
         console.print(f"{key}: {value}")
     for progress in run_trial(place, plan, trial.uid):
@@ -80,4 +82,5 @@ def _train(place: Path, plan: Plan, trial: Trial, plugins: Path, epochs: int) ->
             console.print(f"{result.state}: {result.reason}")
         if progress.epoch >= epochs:
             break  # Shorter than planned, it is the beginning of the whole run, not a short one.
+    warn(Results.read(place), before)
     console.print(f"samples: {trial_folder(place, trial.uid) / 'samples'}")

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from sweeps import hearing
 from sweeps.confirm import confirmations
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
@@ -16,6 +17,7 @@ from sweeps.schedule.scheduled import Scheduled
 from sweeps.spending import Spending
 
 if TYPE_CHECKING:
+    from sweeps.hearing import Report
     from sweeps.search.adaptive import Adaptive
     from sweeps.search.population import Population, Turn
 
@@ -41,15 +43,13 @@ class Dispatcher:
         self._ready: set[str] = set()
         self._trials: dict[str, Trial] = {}
         self._queues: dict[str, deque[str]] = {"explore": deque(), "confirm": deque()}
-        todo = [r for r in results.trials.values() if not r.ended and r.state != "paused"]
-        # Those that have begun go first, and keep what they have of their machine's caches.
-        for result in sorted(todo, key=lambda r: r.epoch == 0):
-            self._queues[result.trial.phase].append(result.trial.uid)
         for result in results.trials.values():
             self._trials[result.trial.uid] = result.trial
         self._searched = False
-        self._adaptive = _adaptive(results)
         self._population = _population(results)
+        self._heard = dict(results.heard)
+        self._adaptive = _adaptive(results)
+        self._catch_up()
 
     @property
     def plan(self) -> Plan:
@@ -69,11 +69,12 @@ class Dispatcher:
         """
         if self._ready and self._choosy:
             return None
-        uid = self._searching() or self._confirming()
-        if uid is not None:
-            self._live.add(uid)
-            self._ready.add(uid)
-        return uid
+        while uid := self._searching() or self._confirming():
+            if self._hears_out(uid):
+                self._live.add(uid)
+                self._ready.add(uid)
+                return uid
+        return None
 
     @property
     def _choosy(self) -> bool:
@@ -95,7 +96,46 @@ class Dispatcher:
             ended: The trial ended by itself: its score still counts for others.
         """
         self._spending.reported(uid)
-        trial = self._trials[uid]
+        trial, last = self._trials[uid], self._heard.get(uid, self._trials[uid].begins)
+        if epoch <= last:  # Trained again after its worker died, or its own end.
+            if ended:
+                self._schedule.lose(trial)
+            return GO_ON
+        if epoch > last + 1:  # A worker died between its journal and its report.
+            self._results.refresh()
+            for missed in hearing.since(self._results, uid, last):
+                if missed.point.epoch < epoch:
+                    decision = self._judge_late(missed)
+                    if decision.action != "go_on":
+                        return decision
+        self._hear(uid, epoch)
+        return self._decide(trial, epoch, score, stage, ended=ended)
+
+    def left(self, uid: str) -> None:
+        """A trial has left its machine, for whatever reason."""
+        self._live.discard(uid)
+        self._ready.discard(uid)
+        self._spending.ends(uid)
+
+    def died(self, uid: str, reason: str) -> None:
+        """A trial's worker died once too often; it could not say so itself."""
+        self._results.refresh()
+        result = self._results.trials[uid]
+        if result.ended:
+            return
+        end = {"state": "failed", "verdict": "failed", "reason": reason}
+        self._log.append("end", trial=uid, epoch=result.epoch, **end)
+        self._results.refresh()
+        if result.trial.phase == "explore":
+            self._schedule.lose(result.trial)
+
+    def _hear(self, uid: str, epoch: int) -> None:
+        self._log.append("heard", trial=uid, epoch=epoch)
+        self._heard[uid] = epoch
+
+    def _decide(
+        self, trial: Trial, epoch: int, score: float, stage: int, *, ended: bool
+    ) -> Decision:
         decision = GO_ON
         if trial.phase == "explore":
             decision = self._schedule.judge(trial, epoch, score, stage)
@@ -115,14 +155,55 @@ class Dispatcher:
         if decision.action == "stop":
             self._schedule.leave(trial)
         if decision.action != "go_on":
-            self._log.append(decision.action, trial=uid, epoch=epoch, reason=decision.reason)
+            self._log.append(decision.action, trial=trial.uid, epoch=epoch, reason=decision.reason)
         return decision
 
-    def left(self, uid: str) -> None:
-        """A trial has left its machine, for whatever reason."""
-        self._live.discard(uid)
-        self._ready.discard(uid)
-        self._spending.ends(uid)
+    def _catch_up(self) -> None:
+        """Judges what was reported to a driver that died, as it would have; then fills the queues.
+
+        A journal that is older than `heard` is given its order, by its clocks, once and for all.
+        """
+        results = self._results
+        if hearing.by_clock(results):
+            for old in hearing.judged(results):
+                self._hear(old.trial.uid, old.point.epoch)
+        todo = [r for r in results.trials.values() if not r.ended and r.state != "paused"]
+        begun = [r.trial.uid for r in todo if r.starts]
+        # Until all is judged, the sweep stands as it did: these train, and those are to come.
+        self._live.update(begun)
+        for result in todo:
+            if not result.starts:
+                self._queues[result.trial.phase].append(result.trial.uid)
+        for report in hearing.unjudged(results):
+            result = results.trials[report.trial.uid]
+            if result.point(report.point.epoch):  # Else it was told to stop or wait before that.
+                self._judge_late(report)
+                results.refresh()
+        self._live.clear()
+        # Those that have begun go first, and keep what they have of their machine's caches.
+        for uid in reversed(begun):
+            result = results.trials[uid]
+            if not result.ended and result.state != "paused":
+                self._queues[result.trial.phase].appendleft(uid)
+
+    def _judge_late(self, report: Report) -> Decision:
+        """Judges what stands in a trial's journal and was never told."""
+        trial, point = report.trial, report.point
+        if not report.heard:
+            self._hear(trial.uid, point.epoch)
+        score = point.values[self.plan.objective]
+        return self._decide(trial, point.epoch, score, point.stage, ended=report.ended)
+
+    def _hears_out(self, uid: str) -> bool:
+        """Whether a trial still is to run once all that it has reported is judged.
+
+        One that waited may have come further than its driver, which died, ever heard.
+        """
+        result = self._results.trials[uid]
+        for report in hearing.since(self._results, uid, self._heard.get(uid, 0)):
+            if self._judge_late(report).action != "go_on":
+                return False
+        return not result.ended
 
     def _searching(self) -> str | None:
         if why := self._spending.exhausted(self._reserved()):
@@ -144,6 +225,7 @@ class Dispatcher:
         uid, epoch, reason = promoted
         self._schedule.leave(self._trials[uid])
         self._log.append("promote", trial=uid, epoch=epoch, reason=reason)
+        self._results.refresh()
         return uid
 
     def _in_population(self, population: Population, trial: Trial, epoch: int) -> Decision:
@@ -162,7 +244,7 @@ class Dispatcher:
         for uid, decision in turn.decided.items():
             if decision.action == "stop" and uid != judged:
                 self._log.append("stop", trial=uid, epoch=turn.epoch, reason=decision.reason)
-            elif self._results.trials[uid].state == "paused":
+            elif self._waits_at(uid, turn.epoch):
                 reason = f"pbt, epoch {turn.epoch}: goes on"
                 self._log.append("promote", trial=uid, epoch=turn.epoch, reason=reason)
                 self._queues["explore"].append(uid)
@@ -171,6 +253,10 @@ class Dispatcher:
                 self._join(trial)
                 self._queues["explore"].append(trial.uid)
         self._results.refresh()
+
+    def _waits_at(self, uid: str, epoch: int) -> bool:
+        result = self._results.trials[uid]
+        return result.state == "paused" and result.epoch == epoch
 
     def _chosen(self) -> str | None:
         """The next trial of a search that learns; it joins before it starts."""
@@ -209,7 +295,8 @@ class Dispatcher:
             if self._population
             else self._schedule.waiting()
         )
-        for uid, epoch, reason in waiting:
+        for uid, _, reason in waiting:
+            epoch = self._results.trials[uid].epoch
             self._log.append("stop", trial=uid, epoch=epoch, reason=reason)
         self._results.refresh()
         for trial in confirmations(self._results):
@@ -227,7 +314,9 @@ class Dispatcher:
         """Trials for which the budget does not suffice end before they begin."""
         queue = self._queues[phase]
         while queue:
-            self._log.append("stop", trial=queue.popleft(), epoch=0, reason=why)
+            uid = queue.popleft()
+            epoch = self._results.trials[uid].epoch
+            self._log.append("stop", trial=uid, epoch=epoch, reason=why)
 
     def _spent(self, trial: Trial) -> str:
         return self._spending.exhausted(self._reserved() if trial.phase == "explore" else 0)

@@ -18,6 +18,7 @@ Records by `kind`:
     pause     the driver lets a trial wait at a rung: epoch, reason
     promote   a trial that waited goes on: epoch, reason
     join      a trial has been added to the plan: the trial
+    heard     the driver takes a trial's report in, before it decides: epoch
     sweep     the driver's own state: running, finished, interrupted, failed; the sweep's id
 """
 

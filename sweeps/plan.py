@@ -184,6 +184,11 @@ class Plan:
         return dict(Counter(t.arm for t in explored if t.source is None))
 
     @property
+    def repeats(self) -> bool:
+        """Whether no decision may hang on who was quicker, since runs are to repeat."""
+        return any(trial.config.get("deterministic") for trial in self.trials)
+
+    @property
     def stops(self) -> bool:
         """Whether trials of the search compete at rungs; a population has turns instead."""
         return self.schedule.name != "none" and self.search.method != "pbt"

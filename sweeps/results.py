@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -62,6 +63,8 @@ class TrialResult:
     best_epoch: int | None = None
     best_stage: int = 0
     improvements: list[Point] = field(default_factory=list)
+    _told: list[journal.Record] = field(default_factory=list)
+    _bound: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -81,7 +84,12 @@ class TrialResult:
 
     def at(self, epoch: int) -> float | None:
         """The objective at an epoch, or None where it has not reported that."""
-        return next((p.values.get(self.objective) for p in self.points if p.epoch == epoch), None)
+        point = self.point(epoch)
+        return point.values.get(self.objective) if point else None
+
+    def point(self, epoch: int) -> Point | None:
+        """What it reported at an epoch, or None where it has not."""
+        return next((point for point in self.points if point.epoch == epoch), None)
 
     @property
     def ended(self) -> bool:
@@ -107,20 +115,57 @@ class TrialResult:
             case "start":
                 self.starts.append(record)
                 self.state = "running"
-            case "epoch":
-                self._hear(record)
+            case "epoch" | "end":
+                self._told.append(record)
+                if self._bound is None or record["epoch"] <= self._bound:
+                    self._count(record)
             case "void":
                 self._forget(record)
-            case "end" if record.get("epoch", 0) <= self.epoch:
+            case _:
+                self._obey(record)
+
+    def _obey(self, record: journal.Record) -> None:
+        """Takes in what the driver says of it."""
+        match record["kind"]:
+            case "stop":
+                self._bind(record["epoch"])
+                self.state, self.reason = "stopped", record["reason"]
+            case "pause":
+                self._bind(record["epoch"])
+                if not self.ended:
+                    self.state, self.reason = "paused", record["reason"]
+            case "promote":
+                if self.state == "paused":
+                    self.state, self.reason = "waiting", record["reason"]
+                self._release()
+
+    def _count(self, record: journal.Record) -> None:
+        """Takes in what the trial itself says."""
+        match record["kind"]:
+            case "epoch":
+                self._hear(record)
+            case "end" if record["epoch"] <= self.epoch:
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
-            case "stop":
-                self.state, self.reason = "stopped", record["reason"]
-            # Of one that has gone on since, its own word counts.
-            case "pause" if record["epoch"] >= self.epoch and not self.ended:
-                self.state, self.reason = "paused", record["reason"]
-            case "promote" if self.state == "paused":
-                self.state, self.reason = "waiting", record["reason"]
+
+    def _bind(self, epoch: int) -> None:
+        """What a trial says of later epochs does not count: its word was not heard when it went on.
+
+        Workers outlive a driver by an epoch or two, which may be beyond where a trial should have
+        stopped or waited.
+        """
+        self._bound = max(epoch, self._bound or 0)
+        if self.epoch > self._bound > 0:
+            self.state, self.reason = "running", ""
+            self._count_again(record for record in self._told if record["epoch"] <= self._bound)
+
+    def _release(self) -> None:
+        """A trial that waited goes on, from as far as it came."""
+        bound, self._bound = self._bound, None
+        ahead = [record for record in self._told if bound is not None and record["epoch"] > bound]
+        for record in ahead:
+            self.state = "running"
+            self._count(record)
 
     def _hear(self, record: journal.Record) -> None:
         """An epoch counts if it is the next: a curve ends before the first record that is lost.
@@ -141,13 +186,17 @@ class TrialResult:
             )
 
     def _forget(self, void: journal.Record) -> None:
-        """The points from an epoch on do not count."""
+        """What was said of an epoch and all after it does not count."""
         self.voids.append(void)
-        kept = [point for point in self.points if point.epoch < void["epoch"]]
-        self.points, self.written, self.verdict = [], void["epoch"] - 1, ""
+        self._told = [record for record in self._told if record["epoch"] < void["epoch"]]
+        self._count_again(self._told)
+
+    def _count_again(self, records: Iterable[journal.Record]) -> None:
+        self.points, self.improvements = [], []
+        self.written, self.verdict = 0, ""
         self.best, self.best_epoch, self.best_stage = None, None, 0
-        for point in kept:
-            self._put(point)
+        for record in list(records):
+            self._count(record)
 
     def _put(self, point: Point) -> None:
         self.points.append(point)
@@ -172,6 +221,9 @@ class Results:
     Args:
         state: `planned`, `running`, `finished`, `interrupted` or `failed`.
         began_ms: When the sweep first ran, in milliseconds since 1970.
+        format: Of the driver's journal; 0 where it is older than formats.
+        heard: The reports that the driver took in, each a trial and its epoch, in that order.
+        undecided: The last of them, where the journal may lack what was decided.
     """
 
     folder: Path
@@ -179,6 +231,9 @@ class Results:
     trials: dict[str, TrialResult]
     state: str = "planned"
     began_ms: int | None = None
+    format: int = 0
+    heard: list[tuple[str, int]] = field(default_factory=list)
+    undecided: tuple[str, int] | None = None
     _marks: dict[str, journal.Mark] = field(default_factory=dict)
     _lost: dict[str, list[int]] = field(default_factory=dict)
 
@@ -212,11 +267,17 @@ class Results:
 
     def _hear(self, record: journal.Record) -> None:
         """What the driver says of the sweep, or of a trial."""
+        self.format = record.get("format", self.format)
         if record["kind"] == "sweep":
             self.state = record["state"]
             self.began_ms = self.began_ms or record["time_ms"]
+        elif record["kind"] == "heard":
+            self.undecided = record["trial"], record["epoch"]
+            self.heard.append(self.undecided)
         elif record["kind"] != "join" and record["trial"] in self.trials:
             self.trials[record["trial"]].add(record)
+            if self.undecided == (record["trial"], record["epoch"]):
+                self.undecided = None
 
     def _new(self, writer: str) -> list[journal.Record]:
         path = journal.journal_folder(self.folder) / f"{writer}.jsonl"

@@ -14,7 +14,7 @@ from gancore.catalogue import Catalogue
 from gancore.config import Evaluation, options_of
 from gancore.schema import Refused, show, unknown
 from gancore.verdicts import AILMENTS
-from sweeps import plugins
+from sweeps import plugins, repeatable
 from sweeps.check import RunCheck
 from sweeps.compose import Composer
 from sweeps.dimensions import SECTIONS, DimensionReader
@@ -139,6 +139,9 @@ class _Reader:
         self.check_conflicts(composer.fixed(), space, schedule, resources)
         self.check_population(search, schedule, space)
         self.check_budget(budget, resources)
+        if repeatable.is_asked(composer.fixed(), space):
+            for where, why in repeatable.conflicts(search, schedule, budget, resources):
+                self.problems.add(where, ".".join(where), f"deterministic: {why}")
         name = self.name()
         self.problems.refuse()
         return SweepSpec(

@@ -97,15 +97,18 @@ def attempt_seconds(results: Results, uid: str) -> float:
 def _earlier_hours(results: Results) -> float:
     """The hours of a sweep's earlier runs, each from its start to the last word before the next.
 
-    A run that died without a word ended with its trials' last.
+    The driver's own words alone count, since other machines have other clocks; one that died
+    without a word ended with the last report that it heard. Of journals in which the driver does
+    not say what it heard, the trials' words count too.
     """
-    words = sorted(
+    writers = [journal.DRIVER] if results.format else [journal.DRIVER, *results.trials]
+    words = [
         (record["time_ms"], record["kind"] == "sweep" and record["state"] == "running")
-        for writer in (journal.DRIVER, *results.trials)
+        for writer in writers
         for record in journal.read(results.folder, writer)
-    )
+    ]
     seconds, start, last = 0.0, None, None
-    for time_ms, starts in words:
+    for time_ms, starts in words if results.format else sorted(words):
         if starts:
             seconds += _span(start, last)
             start = time_ms
@@ -114,4 +117,5 @@ def _earlier_hours(results: Results) -> float:
 
 
 def _span(start_ms: int | None, end_ms: int | None) -> float:
-    return 0.0 if start_ms is None or end_ms is None else (end_ms - start_ms) / 1000
+    """None is negative, though a clock may have been set back."""
+    return 0.0 if start_ms is None or end_ms is None else max(0, end_ms - start_ms) / 1000

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from gancore import determinism
 from gancore.files import clear_temporaries, write_atomically
-from sweeps import cluster, folder, journal, storage, tracking
+from sweeps import cluster, folder, journal, provenance, storage, tracking
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
@@ -130,6 +131,7 @@ def _execute(place: Path, options: Options) -> Results:
         for part in (place, place / "evaluation"):
             clear_temporaries(part, older_than=LEFT_SECONDS)
         results = Results.read(place)
+        before = provenance.attempts(results)
         identity = journal.sweep_id(place) or uuid.uuid4().hex
         log.append(
             "sweep", state="running", id=identity, pid=os.getpid(), code_version=code_version()
@@ -142,6 +144,7 @@ def _execute(place: Path, options: Options) -> Results:
             finally:
                 tracking.wait(uploader, DRAIN_SECONDS)
                 results.refresh()
+        provenance.warn(results, before)
     return results
 
 
@@ -153,8 +156,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
             cluster.check_resources(
                 plan.resources.cpu, plan.resources.gpu, local=options.address is None
             )
-            errors = _tune(place, plan, log, options.verbose)
-        _journal_deaths(Results.read(place), errors, log)
+            _tune(place, plan, log, options.verbose)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
     except KeyboardInterrupt:
@@ -182,8 +184,8 @@ def _sum_up(place: Path, state: str) -> None:
         print(f"warning: no report: {error}; later: gansweep compare {place.name}", file=sys.stderr)
 
 
-def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str]:
-    """Hands the trials to Ray Tune; returns what Tune says of those whose workers died.
+def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> None:
+    """Hands the trials to Ray Tune.
 
     Raises:
         EnvironmentTrouble: Pictures or weights that every trial needs are missing, or the disk
@@ -191,7 +193,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
     """
     from ray import tune
 
-    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Starts
+    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Workers
 
     cluster.survive_out_of_memory()
     # What Tune keeps of itself is never read: that the disk did not take it is not worth a page.
@@ -220,17 +222,15 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
             name="tune",
             storage_path=str(place),
             stop=missing,
-            callbacks=[Starts(dispatcher)],
+            callbacks=[Workers(dispatcher, missing)],
             failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
             verbose=1 if verbose else 0,
         ),
     )
     with terminated_as_interrupted():
-        grid = tuner.fit()
+        tuner.fit()
     if missing.what:
         raise missing.error or EnvironmentTrouble(missing.what)
-    results = [grid[number] for number in range(len(grid))]
-    return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
 
 
 def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -> None:
@@ -246,33 +246,18 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -
             f"node {os.uname().nodename} does not see {place}: give --storage a shared folder"
         )
     prepare_process(plugins, place / "plugins")
+    plan = Plan.read(place)
+    if plan.repeats:  # Whatever this worker trains first.
+        determinism.prepare()
     # `cuda.is_available` would also answer for a GPU that belongs to another trial.
     device = "cuda" if ray.get_gpu_ids() else "cpu"
     node = ray.get_runtime_context().get_node_id()
-    plan = Plan.read(place)
     for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
         tune.report(vars(progress))
 
 
 def _uid(trial: Any) -> str:
     return str(trial.config["uid"])
-
-
-def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -> None:
-    """A worker that died for good could not say so itself."""
-    for uid, error in errors.items():
-        result = results.trials[uid]
-        if not result.ended:
-            lines = [line for line in error.strip().splitlines() if line.strip()]
-            reason = lines[-1] if lines else "the worker died"
-            log.append(
-                "end",
-                trial=uid,
-                epoch=result.epoch,
-                state="failed",
-                verdict="failed",
-                reason=reason,
-            )
 
 
 @contextmanager

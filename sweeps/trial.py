@@ -23,6 +23,7 @@ from sweeps.folder import GRID_SCALE
 from sweeps.journal import Journal
 from sweeps.keeper import Keeper
 from sweeps.plan import Plan, Trial
+from sweeps.provenance import differences, made_with
 from sweeps.results import TrialResult
 from sweeps.version import code_version
 
@@ -92,6 +93,7 @@ def _attempt(
             return
         training = _train(sweep, result.trial, found.state if found else None, device)
         passport = training.system.passport()
+        made = made_with(result.trial, training.device, versions())
         keeper.begin(
             {
                 "from_epoch": training.epoch,
@@ -100,7 +102,8 @@ def _attempt(
                 "pid": os.getpid(),
                 "device": str(training.device),
                 "code_version": code_version(),
-                "versions": versions(),
+                **made,
+                "differs": differences(result.starts, made),
                 "passport": passport.as_mapping(),
                 "passport_digest": passport.digest,
                 "ray_node": ray_node,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from sweeps import SweepSpec, journal, make_plan
 from sweeps.dispatch import Dispatcher
 from sweeps.journal import Journal
-from sweeps.plan import Trial
+from sweeps.plan import Plan, Trial
 from sweeps.results import Results
 from sweeps.spending import Spending
 
@@ -56,11 +57,16 @@ def play(
     slots: int = 2,
     epoch_seconds: float = 0.0,
     until: int = 10_000,
+    dies: str = "judged",
+    speeds: random.Random | None = None,
 ) -> list[str]:
     """Runs a sweep with scripted trials, `slots` at a time; gives the order in which they began.
 
     Args:
         until: Reports after which the driver dies without a word.
+        dies: How far it came with the last of them: it had `judged` it, had just `heard` it, or
+            had not, it being only `journalled`; or the worker `outlived` it by two epochs more.
+        speeds: Chooses who of those that train reports next; without, they do so in turn.
     """
     clock = Clock()
     with Journal(place, journal.DRIVER) as log:
@@ -81,12 +87,15 @@ def play(
                 assert dispatcher.over
                 return began
             clock.now += epoch_seconds
-            for uid in list(live):
+            for uid in [speeds.choice(list(live))] if speeds else list(live):
                 live[uid] += 1
+                reports += 1
+                if reports == until and dies != "judged":
+                    die(place, log, dispatcher.plan.trial(uid), live[uid], score, dies)
+                    return began
                 if not report(place, dispatcher, uid, live[uid], score):
                     dispatcher.left(uid)
                     del live[uid]
-                reports += 1
                 if reports == until:
                     return began
 
@@ -94,14 +103,32 @@ def play(
 def report(place: Path, dispatcher: Dispatcher, uid: str, epoch: int, score: Score) -> bool:
     """One epoch of a scripted trial; whether it goes on."""
     trial = dispatcher.plan.trial(uid)
+    value, ended = journalled(place, trial, epoch, score)
+    decision = dispatcher.judge(uid, epoch, value, 0, ended=ended and epoch < trial.epochs)
+    return not (ended or decision.action != "go_on")
+
+
+def die(place: Path, log: Journal, trial: Trial, epoch: int, score: Score, dies: str) -> None:
+    """The driver's last report, which it came to or not."""
+    more = 2 if dies == "outlived" else 0
+    for later in range(epoch, min(epoch + more, trial.epochs) + 1):
+        if journalled(place, trial, later, score)[1]:
+            break
+    if dies == "heard":
+        log.append("heard", trial=trial.uid, epoch=epoch)
+
+
+def journalled(place: Path, trial: Trial, epoch: int, score: Score) -> tuple[float, bool]:
+    """What a scripted trial writes of an epoch; its score, and whether it has ended."""
     value = score(trial, epoch)
     diverged = not math.isfinite(value)
-    write(place, trial, "epoch", attempt=1, epoch=epoch, values={dispatcher.plan.objective: value})
-    if diverged or epoch == trial.epochs:
+    objective = Plan.read(place).objective
+    write(place, trial, "epoch", attempt=1, epoch=epoch, values={objective: value})
+    ended = diverged or epoch == trial.epochs
+    if ended:
         state = "diverged" if diverged else "completed"
         write(place, trial, "end", epoch=epoch, state=state, verdict="healthy", reason="told")
-    decision = dispatcher.judge(uid, epoch, value, 0, ended=diverged)
-    return not (diverged or epoch == trial.epochs or decision.action != "go_on")
+    return value, ended
 
 
 def write(place: Path, trial: Trial, kind: str, **content: Any) -> None:

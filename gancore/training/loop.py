@@ -13,6 +13,7 @@ import torch
 from gancore.catalogue import Catalogue
 from gancore.config import ConfigError, RunConfig, objective_name
 from gancore.contradictions import contradictions
+from gancore.determinism import repeatable
 from gancore.metrics import Scored
 from gancore.systems import Material, systems
 from gancore.training.checkpoint import Checkpoint
@@ -40,8 +41,8 @@ def train(
 
     Args:
         config: The run.
-        state: Of an earlier `Training.state_dict`, to go on from; the result is bit-equal on CPU
-            to a run that was never interrupted.
+        state: Of an earlier `Training.state_dict`, to go on from; the result is bit-equal to a run
+            that was never interrupted, on CPU always, on CUDA where `config.deterministic` is set.
         device: None takes a GPU where there is one.
         cache: Folder for prepared data; None takes the user's cache folder.
         evaluation: Folder for the feature network and the real statistics; None takes `cache`.
@@ -54,10 +55,11 @@ def train(
     """
     if problems := contradictions(config, Catalogue.read()):
         raise ConfigError(problems)
-    material = Material(config, _device(device), cache=cache, evaluation=evaluation)
-    training = Training(config, material)
-    if state is not None:
-        training.load_state_dict(state)
+    with repeatable(config.deterministic):
+        material = Material(config, _device(device), cache=cache, evaluation=evaluation)
+        training = Training(config, material)
+        if state is not None:
+            training.load_state_dict(state)
     return training
 
 
@@ -84,6 +86,10 @@ class Training(Iterator[EpochReport]):
     def __next__(self) -> EpochReport:
         if self.diverged or self.epoch >= self.config.epochs:
             raise StopIteration
+        with repeatable(self.config.deterministic):
+            return self._next_epoch()
+
+    def _next_epoch(self) -> EpochReport:
         self.epoch += 1
         began = time.perf_counter()
         shown = self._train_epoch()

@@ -24,12 +24,14 @@ class Setting:
     Args:
         grace: Epochs (of recorded curves: points) before the first rung.
         eta: Of `eta` trials at a rung, one goes on.
+        synchronous: Trials are promoted when all have come to their rung that ever will.
     """
 
     variant: str
     grace: int
     eta: int
     brackets: int = 1
+    synchronous: bool = False
 
 
 class Brackets:
@@ -46,8 +48,10 @@ class Brackets:
 
     def __init__(self, setting: Setting, *, last: int, goal: str = "min") -> None:
         kind, eta = VARIANTS[setting.variant], setting.eta
+        # Where one trains at a time, stopping has one order anyway; where more do, it is refused.
+        waits = {"synchronous": True} if setting.synchronous and kind is Promotion else {}
         self.rules: list[Rule] = [
-            kind(grace=setting.grace * eta**s, eta=eta, last=last, goal=goal)
+            kind(grace=setting.grace * eta**s, eta=eta, last=last, goal=goal, **waits)
             for s in range(setting.brackets)
         ]
         self._shares = shares([len(rule.epochs) for rule in self.rules])

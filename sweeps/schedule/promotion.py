@@ -17,16 +17,17 @@ class _Rung(Rung):
     """One epoch at which trials wait.
 
     Args:
-        ranked: Those that came, the best first; of equals, the first to come.
+        ranked: Those that came, the best first; of equals, the first to come, or by name.
         lost: Those that can never be trained whole.
     """
 
     ranked: list[str] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
-    def enter(self, trial: str, score: float) -> None:
+    def enter(self, trial: str, score: float, *, by_name: bool = False) -> None:
         self.scores[trial] = score
-        bisect.insort(self.ranked, trial, key=self.scores.__getitem__)
+        key = (lambda uid: (self.scores[uid], uid)) if by_name else self.scores.__getitem__
+        bisect.insort(self.ranked, trial, key=key)
 
     def allowed(self, eta: int, *, coming: bool) -> list[str]:
         """The best 1/eta: rounded down while others come, else up, and of those not lost."""
@@ -55,9 +56,14 @@ class Promotion(Rule):
         eta: The share that goes on is 1/eta; at least 2.
         last: Epoch of the trials' end, at which nothing is decided.
         goal: `min` or `max`.
+        synchronous: Nobody goes on before all have come to the rung that ever will, so that who
+            does hangs on scores alone and not on who was quicker.
     """
 
-    def __init__(self, *, grace: int, eta: int, last: int, goal: str = "min") -> None:
+    def __init__(
+        self, *, grace: int, eta: int, last: int, goal: str = "min", synchronous: bool = False
+    ) -> None:
+        self._synchronous = synchronous
         self.eta = eta
         self.epochs = list(rung_epochs(grace, eta, last))
         self.sign = 1.0 if goal == "min" else -1.0
@@ -75,7 +81,7 @@ class Promotion(Rule):
         if arrived is None:
             return GO_ON
         rung, best = arrived
-        rung.enter(trial, best)
+        rung.enter(trial, best, by_name=self._synchronous)
         self._waiting[trial] = rung
         return Decision("pause", self._explain(rung, best, len(rung.scores) // self.eta))
 
@@ -91,6 +97,8 @@ class Promotion(Rule):
             for rung in rungs:
                 own = (uid for uid, other in busy.items() if other == group)
                 coming = coming or any(uid not in rung.scores for uid in own)
+                if coming and self._synchronous:
+                    continue
                 allowed = rung.allowed(self.eta, coming=coming)
                 waiting = [uid for uid in allowed if self._waiting.get(uid) is rung]
                 if waiting:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from sweeps.hearing import judged
 from sweeps.plan import Plan, Trial
-from sweeps.results import Point, Results
+from sweeps.results import Results
 from sweeps.schedule.brackets import Brackets, Setting
 from sweeps.schedule.decision import GO_ON, Decision
 from sweeps.schedule.rule import Promoted
@@ -15,17 +16,18 @@ class Scheduled:
     """ASHA over the trials of a search, or a schedule that ends nobody.
 
     Rebuilt from the journal, so that a sweep goes on after an interruption with the very rungs
-    that it had: reports are told again in the order in which they came.
+    that it had: reports are told again in the order in which they were heard.
     """
 
     def __init__(self, results: Results) -> None:
         plan = results.plan
         self._within = plan.schedule.within
         self._rules = _rules(plan)
-        for _, trial, point in sorted(_events(results), key=lambda event: event[0]):
-            self.judge(trial, point.epoch, point.values[plan.objective], point.stage)
         if self._rules is None:
             return
+        for trial, point, *_ in judged(results):
+            if trial.phase == "explore":
+                self.judge(trial, point.epoch, point.values[plan.objective], point.stage)
         self._rules.settle({u for u, r in results.trials.items() if r.state == "paused"})
         for result in results.trials.values():
             early = result.ended and result.epoch < result.trial.epochs
@@ -72,13 +74,5 @@ def _rules(plan: Plan) -> Brackets | None:
     asked = plan.schedule
     if not plan.stops:
         return None
-    setting = Setting(asked.variant, asked.grace, asked.eta, asked.brackets)
+    setting = Setting(asked.variant, asked.grace, asked.eta, asked.brackets, plan.repeats)
     return Brackets(setting, last=plan.epochs, goal=plan.goal)
-
-
-def _events(results: Results) -> Iterator[tuple[int, Trial, Point]]:
-    """The reports of the search, each with its time."""
-    for result in results.trials.values():
-        if result.trial.phase == "explore":
-            for point in result.points:
-                yield point.time_ms, result.trial, point

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback, Stopper
@@ -28,6 +29,8 @@ class Dispatch(Protocol):
     def judge(self, uid: str, epoch: int, score: float, stage: int, *, ended: bool) -> Decision: ...
 
     def left(self, uid: str) -> None: ...
+
+    def died(self, uid: str, reason: str) -> None: ...
 
 
 class Missing(Stopper):
@@ -95,11 +98,12 @@ class Handout(Searcher):
         """Nothing: the journal has it all."""
 
 
-class Starts(Callback):
-    """Tells when a trial that was handed out has a machine."""
+class Workers(Callback):
+    """Tells when a trial that was handed out has a machine, and when its worker died for good."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, missing: Missing) -> None:
         self._dispatch = dispatch
+        self._missing = missing
 
     def on_trial_start(
         self,
@@ -109,6 +113,23 @@ class Starts(Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         self._dispatch.began(trial.config["uid"])
+
+    def on_trial_error(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        with self._missing.kept():
+            self._dispatch.died(trial.config["uid"], _last_words(trial))
+
+
+def _last_words(trial: Trial) -> str:
+    """The last line of what Tune wrote of a trial's death."""
+    file = Path(trial.error_file or "")
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "the worker died")
 
 
 class RuleScheduler(FIFOScheduler):

@@ -48,11 +48,12 @@ class Population:
         self._explorer = Explorer(spec.space, plan.search.seed)
 
     def judge(self, trial: Trial, epoch: int, results: Results) -> tuple[Decision, Turn | None]:
-        """What becomes of a trial that has just reported, and the turn that it completed."""
+        """What becomes of a trial that has just reported, and the turn that is due now."""
         if epoch % results.plan.schedule.grace or epoch >= trial.epochs:
             return GO_ON, None
         turn = self._turn(results, trial.arm)
-        if turn and trial.uid in turn.decided:
+        # After an interruption the turn before may still have to be carried out to its end.
+        if turn and turn.epoch == epoch and trial.uid in turn.decided:
             return turn.decided[trial.uid], turn
         return Decision("pause", f"pbt, epoch {epoch}: waits for the others of its arm"), None
 

@@ -163,6 +163,8 @@ def test_the_hours_of_earlier_runs_count_and_those_between_do_not(
         write(place, first, "start", attempt=epoch)
         now = began + 2 * HOUR
         write(place, first, "epoch", attempt=epoch, epoch=epoch, values={"fid500": 3.0})
+        with Journal(place, journal.DRIVER) as log:
+            log.append("heard", trial=first.uid, epoch=epoch)
     results = Results.read(place)
     spending = Spending(results.plan, results, Clock())
     assert spending.hours == pytest.approx(4)
