@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     import torch
 
 
-def made_with(trial: Trial, device: torch.device, versions: Mapping[str, Any]) -> dict[str, Any]:
+def made_with(
+    trial: Trial, device: torch.device | str, versions: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the journal says of an attempt, to be held against that of the next one."""
     import torch
 
-    cuda = device.type == "cuda"
+    kind = torch.device(device).type
     return {
         "versions": versions,
-        "hardware": torch.cuda.get_device_name(device) if cuda else device.type,
+        "hardware": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
         "config_digest": config_digest(trial),
     }
 

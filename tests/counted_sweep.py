@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -102,8 +103,19 @@ def counted_sweep(tmp_path: Path, **changes: Any) -> Path:
 
 def attempt(place: Path, uid: str = FIRST) -> Iterator[Progress]:
     """One attempt at a trial."""
-    with patch("gancore.training.train", lambda config, state=None, **_: Counting(config, state)):
-        yield from run_trial(place, Plan.read(place), uid, device="cpu")
+    # Attempts take turns: what is swapped for one must be back before another's turn.
+    reports = run_trial(place, Plan.read(place), uid, device="cpu")
+
+    def count(config: RunConfig, state: Any = None, **_: Any) -> Counting:
+        return Counting(config, state)
+
+    with closing(reports):
+        while True:
+            with patch("gancore.training.train", count):
+                said = next(reports, None)
+            if said is None:
+                return
+            yield said
 
 
 def ran(place: Path, uid: str = FIRST) -> TrialResult:

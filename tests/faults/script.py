@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -107,5 +108,12 @@ def _one_report(dispatcher: Dispatcher, reports: Iterator[Progress]) -> bool:
 
 
 def _reports(place: Path, plan: Plan, uid: str) -> Iterator[Progress]:
-    with patch("gancore.training.train", scripted_trials.train):
-        yield from run_trial(place, plan, uid, device="cpu")
+    # Trials take turns: what is swapped for one must be back before another's turn.
+    reports = run_trial(place, plan, uid, device="cpu")
+    with closing(reports):
+        while True:
+            with patch("gancore.training.train", scripted_trials.train):
+                said = next(reports, None)
+            if said is None:
+                return
+            yield said

@@ -25,9 +25,10 @@ from gancore.determinism import TooLate, repeatable
 from gancore.training import checkpoint, train
 from sweeps import SweepSpec, journal, make_plan
 from sweeps.errors import UserError
+from sweeps.folder import trial_folder
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
-from sweeps.trial import run_trial, trial_folder
+from sweeps.trial import run_trial
 
 STRICT = RunConfig.of({**SMALL, "deterministic": True, "evaluation": {"samples": 60}})
 CLOCKED = {"seconds_training", "seconds_evaluation", "pictures_per_second"}
