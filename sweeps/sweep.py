@@ -15,13 +15,14 @@ from types import FrameType
 from typing import Any, Protocol
 
 from gancore.files import write_atomically
-from sweeps import cluster, folder, journal, tracking
+from sweeps import cluster, folder, journal, tracking, trust
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
 from sweeps.journal import Journal
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results
+from sweeps.secret import scrubbed
 from sweeps.spec import SweepSpec, load
 from sweeps.version import code_version
 
@@ -44,6 +45,7 @@ class Options:
         address: Of a running Ray cluster; None starts Ray on this machine.
         tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
         verbose: Lets Ray and Tune speak.
+        insecure: Joins a cluster that asks nobody for a token.
         watch: Shows progress; None shows nothing.
     """
 
@@ -51,6 +53,7 @@ class Options:
     address: str | None = None
     tracking_uri: str | None = None
     verbose: bool = False
+    insecure: bool = False
     watch: Watch | None = None
 
 
@@ -80,6 +83,7 @@ def run(
     write_atomically(place / "sweep.yaml", spec.text.encode())
     _copy_plugins(spec, place)
     plan.write(place)
+    trust.remember(place)
     return _execute(place, options)
 
 
@@ -89,7 +93,9 @@ def resume(place: Path, options: Options | None = None) -> Results:
 
     Raises:
         Busy: The sweep is running.
+        UserError: It has plug-ins that this user neither ran nor trusts.
     """
+    trust.check(place)
     results = Results.read(place)
     if results.state == "finished":
         return results
@@ -139,7 +145,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
     """Starts or joins Ray, trains, and journals how it ended, whatever happens."""
     state = "failed"
     try:
-        with cluster.connected(options.address, verbose=options.verbose):
+        with cluster.connected(options.address, verbose=options.verbose, insecure=options.insecure):
             cluster.check_resources(
                 plan.resources.cpu, plan.resources.gpu, local=options.address is None
             )
@@ -249,7 +255,7 @@ def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -
         result = results.trials[uid]
         if not result.ended:
             lines = [line for line in error.strip().splitlines() if line.strip()]
-            reason = lines[-1] if lines else "the worker died"
+            reason = scrubbed(lines[-1]) if lines else "the worker died"
             log.append(
                 "end",
                 trial=uid,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import platform
 import socket
-import sys
 import traceback
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from gancore.files import write_atomically, write_json
-from sweeps import journal
+from sweeps import journal, plugins
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import TrialResult
+from sweeps.secret import scrubbed
 from sweeps.version import code_version
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def run_trial(
             # No other trial could run either: this one does not count as tried.
             yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))
         except Exception as error:
-            write_atomically(folder / "error.txt", traceback.format_exc().encode())
+            write_atomically(folder / "error.txt", scrubbed(traceback.format_exc()).encode())
             log.append(
                 "end",
                 trial=uid,
@@ -233,21 +232,18 @@ def _keep_grid(folder: Path, epoch: int, png: bytes) -> None:
     write_atomically(folder / "samples" / f"epoch-{epoch:04d}.png", png)
 
 
-def prepare_process(plugins: Sequence[str], folder: Path) -> None:
+def prepare_process(modules: Sequence[str], folder: Path) -> None:
     """Imports the user's modules, so that what they register is known in this process.
 
     Args:
         folder: Where they lie: the sweep's own copy, or beside the sweep file.
     """
-    if plugins and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    for name in plugins:
-        importlib.import_module(name)
+    plugins.run(modules, folder)
 
 
 def reason_of(error: Exception) -> str:
     """What went wrong, in one line."""
-    text = str(error).strip().split("\n")[0] or type(error).__name__
+    text = scrubbed(str(error)).strip().split("\n")[0] or type(error).__name__
     if type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: use a smaller batch or model ({text[:200]})"
     return f"{type(error).__name__}: {text}"
