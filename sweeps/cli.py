@@ -24,8 +24,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GansweepError as error:
+            from sweeps.console import shown
+
             for line in str(error).splitlines():
-                click.echo(f"error: {line}", err=True)
+                click.echo(f"error: {shown(line)}", err=True)
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -347,8 +349,7 @@ def _finish(
     insecure: bool,
 ) -> None:
     """Runs to the end on this terminal and leaves with the exit code that says how it went."""
-    from rich.console import Console
-
+    from sweeps.console import Console
     from sweeps.sweep import Options
     from sweeps.terminal import following, print_end
 

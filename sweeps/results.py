@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,9 @@ from sweeps.plan import Plan, Trial
 State = Literal[
     "waiting", "running", "paused", "completed", "stopped", "diverged", "failed", "interrupted"
 ]
+FORMULA = re.compile(r"\s*[=+@\uff0b\uff1d\uff20\uff0d-]")
+"""How a text begins that a spreadsheet may run, wide letters of East Asia included."""
+
 ENDED: tuple[State, ...] = ("completed", "stopped", "diverged", "failed")
 
 
@@ -313,6 +317,6 @@ class Results:
 
 def safe_cell(cell: object) -> object:
     """A text that a spreadsheet would run as a formula, quoted."""
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(cell, str) and (cell[:1] in ("\t", "\r", "\n") or FORMULA.match(cell)):
         return "'" + cell
     return cell

@@ -115,11 +115,9 @@ def imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
         names = [alias.name for alias in node.names]
     else:
         names = [f"{node.module}.{alias.name}" for alias in node.names]
-    yield from (
-        f"{name} runs what it reads"
-        for name in names
-        if within(name, UNPICKLE) and name.rpartition(".")[2] not in ERRORS
-    )
+    for name in names:
+        if within(name, UNPICKLE) and name.rpartition(".")[2] not in ERRORS:
+            yield f"{name} runs what it reads"
 
 
 def within(name: str, forbidden: set[str]) -> bool:
@@ -128,30 +126,10 @@ def within(name: str, forbidden: set[str]) -> bool:
 
 def called(call: ast.Call, table: dict[str, str], place: str) -> Iterator[str]:
     name = resolved(call.func, table)
-    last = name.rpartition(".")[2]
-    if name in RUN or within(name, {"runpy", "code", "pty"}) or name.startswith("os.exec"):
-        yield f"{name} runs a text"
-    if name.startswith(("os.spawn", "os.posix_spawn")):
-        yield f"{name}: use subprocess with a list"
-    by_name = any(name == n or name.endswith(f".{n}") for n in UNPICKLE_BY_NAME)
-    if by_name or within(name, UNPICKLE):
-        yield f"{name} runs what it reads"
-    if name == "torch.load" and (
-        keyword(call, "weights_only") != "True" or keyword(call, "pickle_module")
-    ):
-        yield "torch.load without weights_only=True"
-    if name in ("torch.serialization.add_safe_globals", "torch.serialization.safe_globals"):
-        yield f"{name} lets a checkpoint name what is run"
-    if name == "numpy.load":
-        positional = ast.unparse(call.args[2]) if len(call.args) > 2 else None
-        if (keyword(call, "allow_pickle") or positional) != "False":
-            yield "np.load without allow_pickle=False"
-    if name in YAML:
-        yield name
+    yield from forbidden(name)
+    yield from loosely(name, call)
     if keyword(call, "shell") not in (None, "False"):
         yield "shell=True"
-    if last in ("extractall", "unpack_archive") or name.endswith("tarfile.extract"):
-        yield "unpacks an archive unseen"
     if name == "importlib.import_module" and place not in IMPORTERS:
         first = call.args[0] if call.args else None
         if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
@@ -159,6 +137,35 @@ def called(call: ast.Call, table: dict[str, str], place: str) -> Iterator[str]:
     for argument in call.args:
         if isinstance(argument, ast.Constant) and argument.value in WORLD:
             yield "listens to the world"
+
+
+def forbidden(name: str) -> Iterator[str]:
+    """What may not be called at all."""
+    if name in RUN or within(name, {"runpy", "code", "pty"}):
+        yield f"{name} runs a text"
+    if name.startswith(("os.exec", "os.spawn", "os.posix_spawn")):
+        yield f"{name}: use subprocess with a list"
+    known = any(name == one or name.endswith(f".{one}") for one in UNPICKLE_BY_NAME)
+    if known or within(name, UNPICKLE):
+        yield f"{name} runs what it reads"
+    if name in ("torch.serialization.add_safe_globals", "torch.serialization.safe_globals"):
+        yield f"{name} lets a checkpoint name what is run"
+    if name in YAML:
+        yield name
+    if name.endswith(("extractall", "unpack_archive")):
+        yield "unpacks an archive unseen"
+
+
+def loosely(name: str, call: ast.Call) -> Iterator[str]:
+    """What may be called in one way only."""
+    if name == "torch.load" and (
+        keyword(call, "weights_only") != "True" or keyword(call, "pickle_module")
+    ):
+        yield "torch.load without weights_only=True"
+    if name == "numpy.load":
+        positional = ast.unparse(call.args[2]) if len(call.args) > 2 else None
+        if (keyword(call, "allow_pickle") or positional) != "False":
+            yield "np.load without allow_pickle=False"
 
 
 def narrows(test: ast.expr) -> bool:

@@ -17,6 +17,7 @@ from gancore.config import flatten
 from sweeps import journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results, TrialResult
+from sweeps.tracking.markdown import block, code, plain
 
 SWEEP_ID = "gansweep.sweep_id"
 KIND = "gansweep.kind"
@@ -239,24 +240,25 @@ def _note(results: Results) -> str:
     until = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     asked = " ".join(line.lstrip("# ") for line in lines[:until])
     rows = [
-        f"| {arm} | {'none' if trials[0].best is None else f'{trials[0].best:.4g}'} "
-        f"| {trials[0].best_epoch or ''} | {trials[0].trial.uid} |"
+        f"| {plain(arm)} | {'none' if trials[0].best is None else f'{trials[0].best:.4g}'} "
+        f"| {trials[0].best_epoch or ''} | {plain(trials[0].trial.uid)} |"
         for arm, trials in results.leaderboard
     ]
     table = [
-        f"| arm | best {plan.objective} | at epoch | trial |",
+        f"| arm | best {plain(plan.objective)} | at epoch | trial |",
         "| --- | --- | --- | --- |",
         *rows[:20],
     ]
     how = (
         "Each child run is one trial: its parameters are the whole configuration, its step is the "
-        f"epoch, `{plan.objective}` is what trials are ranked by ({plan.goal}imum, best so far). "
+        f"epoch, {code(plan.objective)} is what trials are ranked by ({plan.goal}imum, best so "
+        "far). "
         "`samples` among its images slides through training, from the same latents every epoch. "
         "The best trial of each arm has its checkpoint and a loadable generator. "
-        f"The terminal's view: `gansweep show {name}`."
+        f"The terminal's view: {code(f'gansweep show {name}')}."
     )
-    parts = [f"**{asked}**" if asked else "", how, "\n".join(table)]
-    parts += ["```yaml\n" + "\n".join(lines[until:])[:2500] + "\n```"]
+    parts = [f"**{plain(asked)}**" if asked else "", how, "\n".join(table)]
+    parts += [block("\n".join(lines[until:])[:2500], "yaml")]
     return "\n\n".join(part for part in parts if part)
 
 
