@@ -15,6 +15,8 @@ from sweeps.errors import EnvironmentTrouble, UserError
 SETTINGS = {
     # No data leave this machine unasked.
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray would report even that it reports nothing: to nobody, then.
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
     # The journal is ours; Tune's CSV, JSON and TensorBoard writers cost 10 ms a report.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Our scheduler takes any report; a trial that fails before its first has none.

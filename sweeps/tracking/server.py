@@ -54,6 +54,8 @@ def serve(storage: Path, port: int) -> None:
         server = subprocess.Popen(
             _command(storage, port),
             env=_environment(),
+            # Uvicorn imports from where it stands before anywhere else.
+            cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
