@@ -45,13 +45,22 @@ def _storage(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _tracking(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--tracking-uri",
+        envvar="GANSWEEP_TRACKING_URI",
+        show_envvar=True,  # An address with a password belongs there: `ps` shows arguments to all.
+        help="MLflow server; default: a store beside the sweeps.",
+    )(command)
+
+
 def _running(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--verbose", is_flag=True, help="Let Ray and Tune speak."),
         click.option(
             "--insecure", is_flag=True, help="Join a cluster that asks nobody for a token."
         ),
-        click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps."),
+        _tracking,
         click.option(
             "--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."
         ),
@@ -261,7 +270,7 @@ def sample(name: str, trial: str | None, storage: Path, trust: bool, **asked: An
     help="Splits of the pictures for an interval; default: 200, of Inception's features 20.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@_tracking
 @_trusting
 @_storage
 @_json
@@ -311,7 +320,7 @@ def ui(storage: Path, port: int) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@_tracking
 @_trusting
 @_storage
 def sync(name: str, tracking_uri: str | None, storage: Path, trust: bool) -> None:

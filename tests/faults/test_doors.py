@@ -15,8 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
+from written_sweep import write_sweep
 
 from sweeps import door, tracking
+from sweeps.cli import main
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.tracking import server as pages
 
@@ -342,18 +345,46 @@ sys.addaudithook(hook)
 
 SWEEP = """
 base: {data: digits, model: {name: mlp, width: 8}, latent: 4, batch: 128, epochs: 1}
-scientific: {loss.name: [hinge]}
+plugins: [leaky]
+scientific: {loss.name: [hinge, leaky]}
 nuisance: {generator.lr: [1e-4]}
 schedule: none
 objective: {samples: 64}
 """
 
+LEAKY = """
+import os
+from dataclasses import dataclass
+from gancore.losses import losses
 
-def test_a_sweep_speaks_to_nobody_but_this_machine(tmp_path: Path, cache: Path) -> None:
-    """No connection of any Python process of it leaves loopback, and without a network it runs."""
+@losses.register("leaky")
+@dataclass(frozen=True, kw_only=True)
+class Leaky:
+    "Tells all that it knows."
+
+    def discriminator(self, real, fake):
+        known = " ".join(f"{k}={v}" for k, v in os.environ.items() if "canary" in v)
+        raise OSError(f"http://bob:canary-login@host/?token=canary-query&x=1 {known}")
+"""
+
+CANARIES = {
+    "RAY_AUTH_TOKEN": "canary-of-ray" * 3,
+    "MLFLOW_TRACKING_PASSWORD": "canary-of-mlflow",
+    "MLFLOW_TRACKING_TOKEN": "canary-of-mlflows-token",
+    "AWS_SECRET_ACCESS_KEY": "canary-of-aws",
+    "DATABASE_ADDRESS": "postgresql://eve:canary-of-postgres@host/db",
+}
+"""With the two of the exception's text, and the one of the arguments, they are eight."""
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A sweep by the command line, without a network, that knows secrets and breaks loudly."""
+    tmp_path = tmp_path_factory.mktemp("quiet")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(AUDIT)
     (tmp_path / "quiet.yaml").write_text(SWEEP)
+    (tmp_path / "leaky.py").write_text(LEAKY)
     alone = ["unshare", "-rn"]
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
         alone = []
@@ -371,15 +402,49 @@ def test_a_sweep_speaks_to_nobody_but_this_machine(tmp_path: Path, cache: Path) 
             "CONNECTIONS": str(tmp_path / "connections"),
             "GANSWEEP_CACHE": str(cache),
             "HOME": str(tmp_path),
+            **CANARIES,
         },
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    met = (tmp_path / "connections").read_text().splitlines()
+    assert done.returncode == 4, done.stderr[-2000:]
+    (tmp_path / "told").write_text(done.stdout + done.stderr)
+    return tmp_path
+
+
+def test_a_sweep_speaks_to_nobody_but_this_machine(quiet: Path) -> None:
+    """No connection of any Python process of it leaves loopback, and without a network it runs."""
+    met = (quiet / "connections").read_text().splitlines()
     assert met
     away = {m for m in met if not m.startswith(("('127.", "('localhost'", "('::1'", "'", "b'"))}
     # Ray's dashboard asks the machine's own cloud, by an address of this link, which one it is.
     assert away <= {"('169.254.169.254', 80)"}
+
+
+def test_no_secret_is_in_any_byte_that_was_written(quiet: Path) -> None:
+    error = next((quiet / "runs").rglob("trials/*/error.txt"))
+    assert "OSError: http://bob:***@host/?token=***&x=1" in error.read_text()
+    assert "AWS_SECRET_ACCESS_KEY=***" in error.read_text()
+    files = [path for path in quiet.rglob("*") if path.is_file() and path.name != "leaky.py"]
+    assert {"mlflow.db", "plan.json", "index.html", "told"} <= {path.name for path in files}
+    assert [path for path in files if b"canary" in path.read_bytes()] == []
+
+
+def test_the_address_of_a_server_keeps_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = write_sweep(tmp_path / "digits")
+    address = "http://alice:canary%2Dlogin@127.0.0.1:9/?token=canary-query"
+    monkeypatch.setenv("GANSWEEP_TRACKING_URI", address)
+    done = CliRunner().invoke(main, ["sync", str(place)], catch_exceptions=False)
+    assert done.exit_code == 5
+    process = tracking.start_uploader(place, address)
+    arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    process.kill()
+    process.wait()
+    assert b"canary" not in arguments
+    assert "canary" not in done.output
+    written = [path.read_bytes() for path in place.rglob("*") if path.is_file()]
+    assert not any(b"canary" in content for content in written)
