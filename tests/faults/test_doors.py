@@ -45,7 +45,9 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_the_token_is_ours_alone_whatever_the_umask(home: Path) -> None:
+def test_the_token_is_ours_alone_whatever_the_umask(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = os.umask(0)
     try:
         door.shut(None, insecure=False)
@@ -55,6 +57,7 @@ def test_the_token_is_ours_alone_whatever_the_umask(home: Path) -> None:
     assert (mode(file), mode(file.parent)) == (0o600, 0o700)
     token = file.read_text()
     assert len(token) == 64
+    assert capsys.readouterr().err == ""  # At no time could others read it.
     assert os.environ[door.MODE] == "token"
     assert [path.name for path in file.parent.iterdir()] == ["auth_token"]
     door.shut(None, insecure=False)
@@ -348,6 +351,7 @@ base: {data: digits, model: {name: mlp, width: 8}, latent: 4, batch: 128, epochs
 plugins: [leaky]
 scientific: {loss.name: [hinge, leaky]}
 nuisance: {generator.lr: [1e-4]}
+search: {trials_each: 1}
 schedule: none
 objective: {samples: 64}
 """
