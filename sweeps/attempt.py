@@ -7,8 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from sweeps.console import Console
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
 from sweeps.plan import Plan, Trial, make_plan
 from sweeps.provenance import attempts, warn

@@ -24,8 +24,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GansweepError as error:
+            from sweeps.console import shown
+
             for line in str(error).splitlines():
-                click.echo(f"error: {line}", err=True)
+                click.echo(f"error: {shown(line)}", err=True)
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -43,16 +45,45 @@ def _storage(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _tracking(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--tracking-uri",
+        envvar="GANSWEEP_TRACKING_URI",
+        show_envvar=True,  # An address with a password belongs there: `ps` shows arguments to all.
+        help="MLflow server; default: a store beside the sweeps.",
+    )(command)
+
+
 def _running(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--verbose", is_flag=True, help="Let Ray and Tune speak."),
-        click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps."),
+        click.option(
+            "--insecure", is_flag=True, help="Join a cluster that asks nobody for a token."
+        ),
+        _tracking,
         click.option(
             "--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."
         ),
     ):
         command = option(command)
     return _storage(command)
+
+
+def _trusting(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--trust", is_flag=True, help="Run the plug-ins of a sweep that somebody else made."
+    )(command)
+
+
+def _found(storage: Path, name: str, *, trust: bool) -> Path:
+    """The folder of a sweep whose plug-ins may be run; noted as such where they are trusted."""
+    from sweeps.folder import find
+    from sweeps.trust import remember
+
+    place = find(storage, name)
+    if trust:
+        remember(place)
+    return place
 
 
 def _json(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,13 +113,13 @@ def run(file: Path, name: str | None, **where: Any) -> None:
 
 @main.command()
 @click.argument("name")
+@_trusting
 @_running
-def resume(name: str, **where: Any) -> None:
+def resume(name: str, trust: bool, **where: Any) -> None:
     """Go on with a sweep after any interruption."""
-    from sweeps.folder import find
     from sweeps.sweep import resume
 
-    place = find(where["storage"], name)
+    place = _found(where["storage"], name, trust=trust)
     _finish(lambda options: resume(place, options), **where)
 
 
@@ -211,15 +242,13 @@ def compare(names: tuple[str, ...], out: Path | None, storage: Path, as_json: bo
 @click.option("--count", type=click.IntRange(1, 4096), default=64, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
+@_trusting
 @_storage
-def sample(
-    name: str, trial: str | None, count: int, seed: int, out: Path | None, storage: Path
-) -> None:
+def sample(name: str, trial: str | None, storage: Path, trust: bool, **asked: Any) -> None:
     """Draw pictures from a trial's best checkpoint (default: the best trial's)."""
-    from sweeps.folder import find
     from sweeps.samples import write_samples
 
-    path = write_samples(find(storage, name), trial, count=count, seed=seed, out=out)
+    path = write_samples(_found(storage, name, trust=trust), trial, **asked)
     click.echo(path)
 
 
@@ -241,7 +270,8 @@ def sample(
     help="Splits of the pictures for an interval; default: 200, of Inception's features 20.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@_tracking
+@_trusting
 @_storage
 @_json
 def evaluate(
@@ -250,15 +280,15 @@ def evaluate(
     epoch: int | None,
     tracking_uri: str | None,
     storage: Path,
+    trust: bool,
     as_json: bool,
     **asked: Any,
 ) -> None:
     """Score a trial's best checkpoint in every way, with intervals (default: the best trial's)."""
     from sweeps.evaluation import Asked
-    from sweeps.folder import find
     from sweeps.scoreboard import show_evaluation
 
-    place = find(storage, name)
+    place = _found(storage, name, trust=trust)
     show_evaluation(place, trial, epoch, Asked(**asked), tracking_uri=tracking_uri, as_json=as_json)
 
 
@@ -268,15 +298,13 @@ def evaluate(
 @click.option("--epoch", type=click.IntRange(min=1), help="Default: the trial's best.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File in .pt2.")
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
+@_trusting
 @_storage
-def export(
-    name: str, trial: str | None, epoch: int | None, out: Path | None, force: bool, storage: Path
-) -> None:
+def export(name: str, trial: str | None, storage: Path, trust: bool, **asked: Any) -> None:
     """Write a trial's generator (or classifier, or translator) for PyTorch alone to run."""
     from sweeps.export import export
-    from sweeps.folder import find
 
-    done = export(find(storage, name), trial, epoch=epoch, out=out, force=force)
+    done = export(_found(storage, name, trust=trust), trial, **asked)
     click.echo(done.code)
 
 
@@ -292,14 +320,14 @@ def ui(storage: Path, port: int) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@_tracking
+@_trusting
 @_storage
-def sync(name: str, tracking_uri: str | None, storage: Path) -> None:
+def sync(name: str, tracking_uri: str | None, storage: Path, trust: bool) -> None:
     """Send a sweep's journal to MLflow; what is there already is not sent twice."""
     from sweeps import tracking
-    from sweeps.folder import find
 
-    place = find(storage, name)
+    place = _found(storage, name, trust=trust)
     tracking.sync(place, tracking_uri or tracking.default_uri(place.parent))
 
 
@@ -327,10 +355,10 @@ def _finish(
     address: str | None,
     tracking_uri: str | None,
     verbose: bool,
+    insecure: bool,
 ) -> None:
     """Runs to the end on this terminal and leaves with the exit code that says how it went."""
-    from rich.console import Console
-
+    from sweeps.console import Console
     from sweeps.sweep import Options
     from sweeps.terminal import following, print_end
 
@@ -340,6 +368,7 @@ def _finish(
         address=address,
         tracking_uri=tracking_uri,
         verbose=verbose,
+        insecure=insecure,
         watch=following(console),
     )
     results = start(options)

@@ -6,15 +6,17 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from sweeps import door
 from sweeps.errors import EnvironmentTrouble, UserError
 
 SETTINGS = {
     # No data leave this machine unasked.
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray would report even that it reports nothing: to nobody, then.
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",
     # The journal is ours; Tune's CSV, JSON and TensorBoard writers cost 10 ms a report.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Our scheduler takes any report; a trial that fails before its first has none.
@@ -29,13 +31,14 @@ SETTINGS = {
 
 
 @contextmanager
-def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
+def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> Iterator[None]:
     """A Ray cluster for the length of a sweep: a local one, or a running one by its address.
 
-    A cluster that was running already is left running.
+    A cluster that was running already is left running. One that starts here is for this machine
+    alone, and asks for a token (see `sweeps.door`).
 
     Raises:
-        EnvironmentTrouble: The cluster does not answer or refuses us.
+        EnvironmentTrouble: The cluster does not answer or refuses us, or is open to everybody.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -43,16 +46,20 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "1" if verbose else "0")
     # Set while shells are tuned for read-only images; it makes every worker compile all it imports.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if address is not None and _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
+    from ray.exceptions import AuthenticationError
 
     joined = ray.is_initialized()
     if not joined:
+        door.shut(address, insecure=insecure)
+        door.make_known()
+        if address is not None:
+            door.knock(address, insecure=insecure)
         # What is sent with an address goes to a cluster that others use too.
         own: dict[str, Any] = {"include_dashboard": False}
+        where = f"the Ray cluster at {address}" if address else "Ray on this machine"
         sent: dict[str, Any] = {"runtime_env": {"env_vars": SETTINGS}}
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), nullcontext() if address else door.on_loopback():
             warnings.simplefilter("ignore")
             try:
                 ray.init(
@@ -61,11 +68,9 @@ def connected(address: str | None, *, verbose: bool) -> Iterator[None]:
                     logging_level=logging.INFO if verbose else logging.ERROR,
                     **(sent if address else own),
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
                 text = str(error).strip().split("\n")[0]
-                where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-                hint = "" if _has_token() else "; if it asks for a token, set RAY_AUTH_TOKEN"
-                raise EnvironmentTrouble(f"cannot reach {where}: {text}{hint}") from None
+                raise EnvironmentTrouble(f"cannot reach {where}: {text}") from None
     try:
         yield
     finally:
@@ -119,8 +124,3 @@ def survive_out_of_memory() -> None:
 
     handed_on.of_gansweep = True  # type: ignore[attr-defined]
     setattr(RayActorManager, "_actor_task_failed", handed_on)  # noqa: B010  (for mypy: a method)
-
-
-def _has_token() -> bool:
-    named = os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()

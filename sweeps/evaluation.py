@@ -16,6 +16,7 @@ from gancore.contradictions import contradictions
 from gancore.errors import Unavailable
 from gancore.files import write_json
 from gancore.schema import unknown
+from sweeps import trust
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import trial_folder
 from sweeps.plan import Plan
@@ -97,7 +98,8 @@ def evaluate(place: Path, uid: str | None, epoch: int | None, asked: Asked) -> E
     path = checkpoint_of(place, uid, epoch)
     uid = path.parents[1].name
     plan = Plan.read(place)
-    prepare_process(plan.plugins, place / "plugins")
+    trust.check(place)
+    prepare_process(plan.plugins, place / trust.PLUGINS)
     try:
         config = _config(RunConfig.of(plan.trial(uid).config), asked)
         from gancore.metrics.moments import NoScore, TooFew

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancore.files import write_atomically, write_json
+from sweeps import trust
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import trial_folder
 from sweeps.plan import Plan
@@ -60,15 +61,16 @@ def export(
         force: Overwrites what is there.
 
     Raises:
-        UserError: No such trial or epoch, the file is there or has another ending, or the network
-            cannot be traced.
+        UserError: No such trial or epoch, the file is there or has another ending, the network
+            cannot be traced, or plug-ins of the sweep are not trusted.
         EnvironmentTrouble: The checkpoint is damaged.
     """
     if out is not None:
         _check(out, force)
     path = checkpoint_of(place, uid, epoch)
     uid = path.parents[1].name
-    prepare_process(Plan.read(place).plugins, place / "plugins")
+    trust.check(place)
+    prepare_process(Plan.read(place).plugins, place / trust.PLUGINS)
     from gancore.systems.program import Untraceable, packed, program
     from gancore.training import DamagedCheckpoint, load_system
 

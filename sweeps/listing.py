@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from gancore.config import flatten
 from gancore.schema import MISSING, Option
 from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
+from sweeps.console import Console
 from sweeps.receipt import costs, receipt
 from sweeps.results import Results
 from sweeps.terminal import leaderboard, print_verdict, trial_table, warn

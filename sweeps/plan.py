@@ -16,6 +16,8 @@ from gancore.catalogue import Catalogue
 from gancore.config import score_key
 from gancore.files import write_json
 from sweeps import journal
+from sweeps.errors import UserError
+from sweeps.folder import NAME
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import Search, seed_of
 from sweeps.spec import SweepSpec
@@ -67,6 +69,9 @@ class Trial:
     before: tuple[tuple[int, Mapping[str, Any]], ...] = ()
 
     def __post_init__(self) -> None:
+        for name in (self.uid, self.repeats, self.source):
+            if name is not None and not NAME.fullmatch(name):
+                raise UserError(f"plan.json: no trial can be named {name[:100]!r}: it is a file's")
         # JSON knows no tuples.
         object.__setattr__(self, "before", tuple((until, run) for until, run in self.before))
 

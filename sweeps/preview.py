@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.console import Console
 from sweeps.estimate import ArmCost, Estimate, Estimator, Fit
 from sweeps.forecast import forecast
 from sweeps.plan import Plan, make_plan

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from gancore.files import write_atomically
+from sweeps import trust
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.plan import Plan
 from sweeps.results import Results
 from sweeps.trial import prepare_process
+
+CHECKPOINT = re.compile(r"epoch-\d{1,9}\.pt")
 
 
 def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: Path | None) -> Path:
@@ -25,7 +29,8 @@ def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: P
         EnvironmentTrouble: The checkpoint is damaged.
     """
     path = checkpoint_of(place, uid)
-    prepare_process(Plan.read(place).plugins, place / "plugins")
+    trust.check(place)
+    prepare_process(Plan.read(place).plugins, place / trust.PLUGINS)
     from gancore import seeds
     from gancore.systems import grid
     from gancore.training import DamagedCheckpoint, load_system
@@ -56,12 +61,21 @@ def checkpoint_of(place: Path, uid: str | None, epoch: int | None = None) -> Pat
         raise UserError(f"no trial {uid!r} in {place.name!r} (see `gansweep show {place.name}`)")
     folder = trial_folder(place, uid)
     if epoch is not None:
-        return _kept(folder / "checkpoints", uid, epoch)
+        return _inside(place, _kept(folder / "checkpoints", uid, epoch))
     try:
         best = json.loads((folder / "best.json").read_text())
     except FileNotFoundError:
         raise UserError(f"trial {uid!r} has no checkpoint yet") from None
-    return folder / "checkpoints" / str(best["checkpoint"])
+    name = str(best["checkpoint"])
+    if not CHECKPOINT.fullmatch(name):
+        raise UserError(f"{folder / 'best.json'}: {name[:100]!r} is not a checkpoint's name")
+    return _inside(place, folder / "checkpoints" / name)
+
+
+def _inside(place: Path, path: Path) -> Path:
+    if not path.resolve().is_relative_to(place.resolve()):
+        raise UserError(f"{path} is a link that leads out of the sweep's folder")
+    return path
 
 
 def _kept(checkpoints: Path, uid: str, epoch: int) -> Path:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sweeps import tracking
+from sweeps.console import Console
 from sweeps.errors import EnvironmentTrouble
 from sweeps.evaluation import Asked, Evaluated, evaluate
 from sweeps.listing import protocol

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.console import Console
 from sweeps.curves import Recorded, read_curves
 from sweeps.errors import UserError
 from sweeps.schedule.brackets import VARIANTS

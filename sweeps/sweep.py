@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from gancore import determinism
 from gancore.files import clear_temporaries, write_atomically
-from sweeps import cluster, folder, journal, provenance, storage, tracking
+from sweeps import cluster, folder, journal, provenance, storage, tracking, trust
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
@@ -50,6 +50,7 @@ class Options:
         address: Of a running Ray cluster; None starts Ray on this machine.
         tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
         verbose: Lets Ray and Tune speak.
+        insecure: Joins a cluster that asks nobody for a token.
         watch: Shows progress; None shows nothing.
     """
 
@@ -57,6 +58,7 @@ class Options:
     address: str | None = None
     tracking_uri: str | None = None
     verbose: bool = False
+    insecure: bool = False
     watch: Watch | None = None
 
 
@@ -86,6 +88,7 @@ def run(
     write_atomically(place / "sweep.yaml", spec.text.encode())
     _copy_plugins(spec, place)
     plan.write(place)
+    trust.remember(place)
     return _execute(place, options)
 
 
@@ -95,7 +98,9 @@ def resume(place: Path, options: Options | None = None) -> Results:
 
     Raises:
         Busy: The sweep is running.
+        UserError: It has plug-ins that this user neither ran nor trusts.
     """
+    trust.check(place)
     results = Results.read(place)
     if results.state == "finished":
         return results
@@ -152,7 +157,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
     """Starts or joins Ray, trains, and journals how it ended, whatever happens."""
     state = "failed"
     try:
-        with cluster.connected(options.address, verbose=options.verbose):
+        with cluster.connected(options.address, verbose=options.verbose, insecure=options.insecure):
             cluster.check_resources(
                 plan.resources.cpu, plan.resources.gpu, local=options.address is None
             )

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.console import Console
 from sweeps.folder import REPORT
 from sweeps.forecast import forecast
 from sweeps.receipt import clock, receipt

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import platform
 import socket
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from gancore.files import write_atomically
-from sweeps import storage
+from sweeps import plugins, storage
 from sweeps.errors import Superseded, Unwritable
 from sweeps.folder import GRID_SCALE
 from sweeps.journal import Journal
@@ -25,6 +23,7 @@ from sweeps.keeper import Keeper
 from sweeps.plan import Plan, Trial
 from sweeps.provenance import differences, made_with
 from sweeps.results import TrialResult
+from sweeps.secret import scrubbed
 from sweeps.version import code_version
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _attempt(
             raise
         end = {"state": "failed", "verdict": "failed", "reason": reason_of(error)}
         keeper.end(result.epoch, end)
-        write_atomically(keeper.folder / "error.txt", traceback.format_exc().encode())
+        write_atomically(keeper.folder / "error.txt", scrubbed(traceback.format_exc()).encode())
         yield Progress(uid, result.epoch, math.inf, ended=True)
 
 
@@ -172,21 +171,18 @@ def _epochs(sweep: Path, training: Training, keeper: Keeper) -> Iterator[Progres
             return
 
 
-def prepare_process(plugins: Sequence[str], folder: Path) -> None:
+def prepare_process(modules: Sequence[str], folder: Path) -> None:
     """Imports the user's modules, so that what they register is known in this process.
 
     Args:
         folder: Where they lie: the sweep's own copy, or beside the sweep file.
     """
-    if plugins and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    for name in plugins:
-        importlib.import_module(name)
+    plugins.run(modules, folder)
 
 
 def reason_of(error: Exception) -> str:
     """What went wrong, in one line."""
-    text = str(error).strip().split("\n")[0] or type(error).__name__
+    text = scrubbed(str(error)).strip().split("\n")[0] or type(error).__name__
     if type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: use a smaller batch or model ({text[:200]})"
     return f"{type(error).__name__}: {text}"

@@ -15,10 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder of the tests' own, prepared once a session."""
     folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("GANSWEEP_CACHE")
-    os.environ["GANSWEEP_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["GANSWEEP_CACHE"]
-    else:
-        os.environ["GANSWEEP_CACHE"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANSWEEP_CACHE", str(folder))
+        # Where it is noted whose plug-ins may run.
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield folder

@@ -25,6 +25,8 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 )
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
+
 _NAMED = 10
 """How many of the files that cannot be used a message names."""
 
@@ -62,6 +64,7 @@ class Folder:
         has_splits = {name.split("/")[0] for name in names} == {"train", "test"}
         classes = _classes(names, depth=1 if has_splits else 0)
         if has_splits:
+            _refuse_unlike(self.path, classes)
             chosen = [name for name in names if name.startswith(f"{split}/")]
         else:
             chosen = _share(names, split, self.test_share)
@@ -84,6 +87,11 @@ class Folder:
     def _files(self) -> dict[str, os.stat_result]:
         """Picture files by path below the folder, in the same order on every machine."""
         root = Path(self.path).expanduser()
+        if root.is_file() and self.path.lower().endswith(ARCHIVES):
+            raise DataUnavailable(
+                f"{self.path} is an archive, and none is unpacked here: unpack it yourself, with a "
+                "program that keeps its files inside a folder, and give that folder"
+            )
         if not self.path or not root.is_dir():
             where = "" if root.is_absolute() else f" below {Path.cwd()}"
             raise DataUnavailable(f"there is no folder {self.path!r}{where}")
@@ -149,6 +157,27 @@ def _classes(names: list[str], depth: int) -> dict[str, str]:
     if any(len(of) < depth + 2 for of in parts.values()):
         return {}
     return {name: of[depth] for name, of in parts.items()}
+
+
+def _refuse_unlike(path: str, classes: dict[str, str]) -> None:
+    """Labels are numbers: of a class that one split lacks, the other's scores would tell nothing.
+
+    Raises:
+        DataUnavailable: Naming the classes of one split that the other lacks.
+    """
+    train, test = (
+        {kind for name, kind in classes.items() if name.startswith(f"{split}/")}
+        for split in ("train", "test")
+    )
+    if train == test:
+        return
+    told = [
+        f"{split}/ lacks {', '.join(map(repr, lacking[:_NAMED]))}"
+        + (f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else "")
+        for split, lacking in (("test", sorted(train - test)), ("train", sorted(test - train)))
+        if lacking
+    ]
+    raise DataUnavailable(f"{path}: train/ and test/ have unlike classes: {'; '.join(told)}")
 
 
 def _share(names: list[str], split: Split, test_share: float) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, ClassVar
 
 import torch
@@ -170,7 +170,7 @@ def _read(path: Path) -> Layers | None:
         network = Layers(facts["channels"], facts["classes"])
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         network.digest, network.accuracy = facts["digest"], facts["accuracy"]
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, pickle.UnpicklingError):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError):
         return None
     if weights_digest(network.state_dict()) != network.digest:
         return None

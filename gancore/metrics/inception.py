@@ -20,8 +20,8 @@ from gancore.metrics.registry import (
 )
 from gancore.torchvision_import import ensure_torchvision
 
-HASH_PREFIX = "6726825d"
-"""First digits of sha256 of the published weights; their file name ends in them."""
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""Of the published weights; their file name ends in its first digits, which are soon forged."""
 
 _TIMEOUT_SECONDS = 20.0
 
@@ -96,10 +96,10 @@ def _checked_digest(path: Path) -> str:
     if not path.is_file():
         raise FeatureNetworkUnavailable(f"no Inception weights at {path}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not digest.startswith(HASH_PREFIX):
+    if digest != SHA256:
         raise FeatureNetworkUnavailable(
             f"{path} is not the published Inception: its sha256 begins {digest[:8]}, "
-            f"theirs {HASH_PREFIX}"
+            f"theirs {SHA256[:8]}"
         )
     return digest
 
@@ -117,7 +117,7 @@ def _downloaded(folder: Path) -> Path:
     socket.setdefaulttimeout(_TIMEOUT_SECONDS)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), HASH_PREFIX, progress=False)
+        torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), SHA256, progress=False)
     except (OSError, RuntimeError) as error:
         raise FeatureNetworkUnavailable(
             f"cannot download the Inception weights ({error}); fetch {URL_INCEPTION_V3} "

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
             raise DamagedCheckpoint(f"{path}: the content does not match its checksum")
-        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        state = _tensors(path, content, device)
         shape = ImageShape(*facts["shape"])
     except (DamagedCheckpoint, MemoryError, torch.OutOfMemoryError):
         raise
@@ -99,6 +99,19 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         text = str(error).strip().split("\n")[0]
         raise DamagedCheckpoint(f"{path}: {type(error).__name__}: {text}") from None
     return Checkpoint(facts["epoch"], state, facts["config"], shape, facts.get("owner", {}))
+
+
+def _tensors(path: Path, content: bytes, device: torch.device | str) -> dict[str, Any]:
+    try:
+        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # Of whatever its bytes are: a program is among it, and is not run.
+        why = str(error).strip().split("\n")[0][:200]
+        raise DamagedCheckpoint(f"{path}: holds more than tensors and numbers: {why}") from None
+    if not isinstance(state, dict):
+        raise DamagedCheckpoint(f"{path}: holds no state of a run")
+    return state
 
 
 def newest(
@@ -177,12 +190,40 @@ def load_system(path: Path, device: torch.device | str = "cpu") -> System:
     """
     checkpoint = load(path, device)
     config = RunConfig.of(checkpoint.config)
-    return restored(checkpoint, Material(config, torch.device(device), shape=checkpoint.shape))
+    try:
+        return restored(checkpoint, Material(config, torch.device(device), shape=checkpoint.shape))
+    except DamagedCheckpoint as damaged:
+        raise DamagedCheckpoint(f"{path}: {damaged}") from None
 
 
 def restored(checkpoint: Checkpoint, material: Material) -> System:
-    """The system of a checkpoint, on material of the same run; how it is scored may differ."""
+    """The system of a checkpoint, on material of the same run; how it is scored may differ.
+
+    Raises:
+        DamagedCheckpoint: The state is of other networks than the configuration's; nothing of it
+            has been copied where a size differs.
+    """
     config = material.config
     system = systems.build(config.system.name, config, material, **config.system.options)
-    system.load_state_dict(checkpoint.state["system"])
+    try:
+        state = checkpoint.state["system"]
+        if unlike := next(_unlike(system.state_dict(), state, ""), None):
+            raise DamagedCheckpoint(unlike)
+        system.load_state_dict(state)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        if isinstance(error, DamagedCheckpoint):
+            raise
+        why = " ".join(str(error).split())[:200]
+        raise DamagedCheckpoint(f"not a state of such a system: {why}") from None
     return system
+
+
+def _unlike(own: Any, given: Any, name: str) -> Iterator[str]:
+    """Tensors of a state that have another shape or type than those that they would replace."""
+    if isinstance(own, Mapping) and isinstance(given, Mapping):
+        for key in own.keys() & given.keys():
+            yield from _unlike(own[key], given[key], f"{name}.{key}" if name else str(key))
+    elif isinstance(own, torch.Tensor) and isinstance(given, torch.Tensor):
+        there, here = ([*tensor.shape, tensor.dtype] for tensor in (given, own))
+        if there != here:
+            yield f"{name} is {there} there and {here} here"

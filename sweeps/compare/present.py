@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.console import Console
 from sweeps.errors import UserError
 from sweeps.folder import REPORT
 from sweeps.results import Results

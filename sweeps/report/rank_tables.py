@@ -41,7 +41,7 @@ def ranks_csv(ranking: Mapping[str, Any]) -> str:
 def ranks_latex(ranking: Mapping[str, Any]) -> str:
     """For `booktabs`: mean score and, in brackets, rank; the best of each column in bold."""
     sets = ranking["data_sets"]
-    head = ["arm", *sets, "average rank", "relative score"]
+    head = ["arm", *map(latex, sets), "average rank", "relative score"]
     rows = []
     for k, arm in enumerate(ranking["arms"]):
         scores = [

@@ -111,12 +111,12 @@ def as_csv(head: Row, rows: Iterable[Row]) -> str:
 
 def league_latex(arms: Sequence[Mapping[str, Any]], objective: str, level: float | None) -> str:
     """The league table for `booktabs`, the best arm of each protocol in bold."""
-    share = f"{level:.0%} interval" if level else "interval"
+    share = rf"{100 * level:.0f}\% interval" if level else "interval"
     told = any(arm.get("iqm") is not None for arm in arms)
     head = [
         "arm",
         "$n$",
-        f"best {objective}",
+        f"best {latex(objective)}",
         "median",
         *(["IQM", share] if told else []),
         "epochs",
@@ -148,14 +148,13 @@ def pairs_latex(pairs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def latex(text: str) -> str:
-    """A text whose every character stands for itself."""
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    """A text on one line whose every character stands for itself."""
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def tabular(columns: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for `booktabs`. The head's own `$n$` is meant as mathematics; its names are not."""
-    titles = [part if "$" in part else latex(part) for part in head]
-    lines = [" & ".join(row) + r" \\" for row in [titles, *rows]]
+    """A table for `booktabs`, of cells that are LaTeX already."""
+    lines = [" & ".join(row) + r" \\" for row in [head, *rows]]
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
     return "\n".join([*body, r"\bottomrule", r"\end{tabular}", ""])
 

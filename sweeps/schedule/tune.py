@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 
 from sweeps.errors import GansweepError
 from sweeps.schedule.decision import Decision
+from sweeps.secret import scrubbed
 
 
 class Dispatch(Protocol):
@@ -129,7 +130,8 @@ def _last_words(trial: Trial) -> str:
     """The last line of what Tune wrote of a trial's death."""
     file = Path(trial.error_file or "")
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "the worker died")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "the worker died")
+    return scrubbed(last)
 
 
 class RuleScheduler(FIFOScheduler):

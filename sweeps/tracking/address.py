@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from sweeps import secret
 from sweeps.errors import UserError
 
 SERVERS = ("http", "https", "databricks")
@@ -56,9 +57,9 @@ def redacted(uri: str) -> str:
 def scrubbed(text: str, uri: str) -> str:
     """A message without the secrets of an address that it may quote."""
     parts = urlsplit(uri)
-    for secret in {parts.password or "", unquote(parts.password or ""), parts.query} - {""}:
-        text = text.replace(secret, "***")
-    return text
+    for known in {parts.password or "", unquote(parts.password or ""), parts.query} - {""}:
+        text = text.replace(known, secret.STANDS_FOR)
+    return secret.scrubbed(text)
 
 
 def _scheme(uri: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sweeps.errors import UserError
 from sweeps.folder import REPORT
 from sweeps.results import Results, TrialResult
 from sweeps.tracking.description import ARM, KIND, LONGEST, SWEEP_ID, best_key, decimal
+from sweeps.tracking.markdown import code, plain
 from sweeps.tracking.memory import Sent
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Pages:
     def run(self, owner: str, text: str) -> str:
         """A link to the run of a trial or of the sweep; the text alone where there is none."""
         if owner not in self.runs:
-            return escaped(text)
+            return plain(text)
         return self._link(text, f"/{self.runs[owner].run}", _CLASSIC)
 
     def report(self) -> str:
@@ -68,7 +68,7 @@ class Pages:
 
     def _link(self, text: str, path: str, query: Mapping[str, str]) -> str:
         address = f"#/experiments/{self.experiment}/runs{path}?{urlencode(query)}"
-        return f"[{escaped(text)}]({address})"
+        return f"[{plain(text)}]({address})"
 
 
 def of_sweep(results: Results, state: str, pages: Pages) -> str:
@@ -78,23 +78,23 @@ def of_sweep(results: Results, state: str, pages: Pages) -> str:
     clicked: a veil lies over the others.
     """
     compared = _comparison(results) if state == "finished" else None
-    best, name = results.best, _code(results.folder.name)
+    best, name = results.best, results.folder.name
     ways = [pages.report()] if (results.folder / REPORT / "index.html").is_file() else []
     ways += [pages.trials(results, "all trials, best first")]
     ways += [f"best trial {pages.run(best.trial.uid, best.trial.uid)}"] if best else []
     asked, content = _file(results.folder / "sweep.yaml")
     how = (
         "Each child run is one trial: its parameters are the whole configuration, its step is the "
-        f"epoch. Trials are ranked by `{_code(best_key(results.plan.objective))}`, the best score "
+        f"epoch. Trials are ranked by {code(best_key(results.plan.objective))}, the best score "
         f"so far ({results.plan.goal}imum). Under Model metrics, `samples` slides through "
         "training, from the same latents every epoch. The best trial of each arm has its "
-        f"checkpoint and a loadable generator. In the terminal: `gansweep show {name}`."
+        f"checkpoint and a loadable generator. In the terminal: {code(f'gansweep show {name}')}."
     )
     parts = [
         " · ".join(ways),
-        f"**{escaped(_answer(results, state, compared))}**",
+        f"**{plain(_answer(results, state, compared))}**",
         "\n".join(_arms(results, compared, pages)),
-        f"Asked: {escaped(asked)}" if asked else "",
+        f"Asked: {plain(asked)}" if asked else "",
         how,
         # By its indent it is code to its end, wherever it is cut and whatever stands in it.
         f"`sweep.yaml`:\n\n{indent(content, '    ')}",
@@ -111,7 +111,7 @@ def of_trial(results: Results, result: TrialResult, state: str, pages: Pages) ->
     fate += [f"verdict {result.verdict}"] if result.verdict else []
     ended = f"{', '.join(fate)}{f': {result.reason}' if result.reason else ''}"
     drawn = [
-        f"{escaped(path)} {escaped(decimal(value))}"
+        f"{plain(path)} {plain(decimal(value))}"
         for path, value in trial.varied.items()
         if path not in plan.scientific
     ]
@@ -122,7 +122,7 @@ def of_trial(results: Results, result: TrialResult, state: str, pages: Pages) ->
                 pages.trials(results, "trials of this arm, best first", trial.arm),
             ]
         ),
-        f"**{escaped(trial.arm)}**: best {escaped(outcome)}; {escaped(ended)}.",
+        f"**{plain(trial.arm)}**: best {plain(outcome)}; {plain(ended)}.",
         f"Given: {', '.join([*drawn, f'seed {trial.seed}'])}.",
     ]
     if trial.source:
@@ -132,14 +132,6 @@ def of_trial(results: Results, result: TrialResult, state: str, pages: Pages) ->
         again = pages.run(trial.repeats, trial.repeats)
         parts.append(f"It trains the point of {again} again, on a fresh seed.")
     return "\n\n".join(parts)[:LONGEST]
-
-
-def escaped(text: str) -> str:
-    """A text as one line of Markdown, in which nothing of it is markup."""
-    line = " ".join(text.split())
-    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        line = line.replace(sign, entity)
-    return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", line)
 
 
 def _answer(results: Results, state: str, compared: Comparison | None) -> str:
@@ -175,7 +167,7 @@ def _arms(results: Results, compared: Comparison | None, pages: Pages) -> Iterat
     """A table of the arms: by their fresh seeds where they were compared, else by their best."""
     from sweeps.compare.verdict import score
 
-    objective = escaped(results.plan.objective)
+    objective = plain(results.plan.objective)
     confirmed = {a.label: a for a in compared.arms} if compared else {}
     more = f" {objective} on fresh seeds | seeds |" if confirmed else ""
     yield f"| arm | best {objective} of the search | at epoch | trial |{more}"
@@ -184,11 +176,11 @@ def _arms(results: Results, compared: Comparison | None, pages: Pages) -> Iterat
     board = sorted(results.leaderboard, key=lambda row: order.get(row[0], len(order)))
     for arm, trials in board[:MOST_ARMS]:
         first = trials[0]
-        cells = [escaped(arm), _number(first.best), str(first.best_epoch or "")]
+        cells = [plain(arm), _number(first.best), str(first.best_epoch or "")]
         cells += [pages.run(first.trial.uid, first.trial.uid)]
         if confirmed:
             row = confirmed.get(arm)
-            cells += [escaped(score(row)), str(row.n)] if row and row.n else ["none", "0"]
+            cells += [plain(score(row)), str(row.n)] if row and row.n else ["none", "0"]
         # MLflow's style puts no space between columns.
         yield f"| {'&ensp; | '.join(cells)} |"
     if len(board) > MOST_ARMS:
@@ -204,8 +196,3 @@ def _file(path: Path) -> tuple[str, str]:
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
-
-
-def _code(name: str) -> str:
-    """A name for a code span, which has no escapes."""
-    return name.replace("`", "'")

@@ -10,8 +10,9 @@ import time
 import traceback
 from pathlib import Path
 
+from sweeps import trust
 from sweeps.errors import EnvironmentTrouble
-from sweeps.tracking.address import check_uri
+from sweeps.tracking.address import check_uri, scrubbed
 
 POLL_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 8.0
@@ -30,7 +31,7 @@ def start_uploader(sweep: Path, uri: str) -> subprocess.Popen[bytes]:
     """
     check_uri(uri)
     return subprocess.Popen(
-        [sys.executable, "-m", "sweeps.tracking", str(sweep)],
+        [sys.executable, "-P", "-m", "sweeps.tracking", str(sweep)],
         env={**os.environ, "MLFLOW_TRACKING_URI": uri, "PYTHONPATH": _python_path()},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
@@ -59,9 +60,10 @@ def sync(sweep: Path, uri: str) -> None:
     """Sends to MLflow what it lacks of a sweep, now, in this process.
 
     Raises:
-        UserError: The address cannot be a tracking store's.
+        UserError: The address cannot be a tracking store's, or plug-ins are not trusted.
         EnvironmentTrouble: MLflow did not get everything; the message says why.
     """
+    trust.check(sweep)
     from sweeps.tracking.uploader import Uploader
 
     uploader = Uploader(sweep, uri)
@@ -112,7 +114,7 @@ def main(sweep: Path, uri: str, give_up_seconds: float) -> int:
     except KeyboardInterrupt:
         why = "there was no more time"
     except Exception as error:
-        traceback.print_exc()
+        print(scrubbed(traceback.format_exc(), uri), flush=True)
         why = f"{type(error).__name__}, see {sweep / 'tracking.log'}"
     if why is None:
         return 0

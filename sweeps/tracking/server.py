@@ -24,10 +24,16 @@ HOST = "127.0.0.1"
 READY_SECONDS = 120
 PORTS_TRIED = 20
 SETTINGS = {
+    # A module that lies where one stands is not MLflow's.
+    "PYTHONSAFEPATH": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Seven queue workers that only MLflow's language-model pages would use.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # A model is a program, and a stranger's is a stranger's.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
+FOREIGN = ("MLFLOW_", "_MLFLOW_", "UVICORN_", "GUNICORN_", "FORWARDED_ALLOW_IPS")
+"""Beginnings of variables that could open this server; they are meant for another one."""
 
 
 def serve(storage: Path, port: int) -> None:
@@ -47,7 +53,9 @@ def serve(storage: Path, port: int) -> None:
     with log.open("wb") as stream:
         server = subprocess.Popen(
             _command(storage, port),
-            env={**os.environ, **SETTINGS},
+            env=_environment(),
+            # Uvicorn imports from where it stands before anywhere else.
+            cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -83,13 +91,22 @@ def free_port(first: int) -> int:
     )
 
 
+def _environment() -> dict[str, str]:
+    own = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+    return {**own, **SETTINGS}
+
+
 def _command(storage: Path, port: int) -> list[str]:
+    # Names in full: MLflow's own list has `10.*`, which every `10.evil.com` matches.
+    names = [f"{host}:{port}" for host in (HOST, "localhost")]
     options = {
         "--backend-store-uri": default_uri(storage),
         "--artifacts-destination": artifact_folder(storage).as_uri(),
         "--host": HOST,
         "--port": str(port),
         "--workers": "1",
+        "--allowed-hosts": ",".join(names),
+        "--cors-allowed-origins": ",".join(f"http://{name}" for name in names),
     }
     return [
         sys.executable,

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import yaml
 
 from faults import act, scripted_trials
-from sweeps import folder, journal, make_plan
+from sweeps import folder, journal, make_plan, trust
 from sweeps.dispatch import Dispatcher
 from sweeps.journal import Journal
 from sweeps.plan import Plan
@@ -64,6 +64,7 @@ def planned(file: Path, storage: Path | None = None) -> Path:
     (place / "sweep.yaml").write_text(file.read_text())
     shutil.copytree(file.parent / PLUGIN, place / "plugins" / PLUGIN)
     make_plan(load(file)).write(place)
+    trust.remember(place)
     return place
 
 

@@ -50,7 +50,7 @@ def confirmed(place: Path, data: str, scores: dict[str, Sequence[float]]) -> Pat
 def end(place: Path, uid: str, score: float) -> None:
     with Journal(place, uid) as log:
         log.append("epoch", trial=uid, epoch=1, values={"fid500": score})
-        log.append("end", trial=uid, state="completed", verdict="healthy", reason="all")
+        log.append("end", trial=uid, epoch=1, state="completed", verdict="healthy", reason="all")
 
 
 def compare(*arguments: str) -> Result:

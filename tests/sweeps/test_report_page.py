@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evil_sweep import PAYLOADS, write_evil_sweep
 from scripted_sweep import LOSSES, analysis_of, script_sweep
 
+from sweeps.compare.analysis import analysis
 from sweeps.report import write_report
 from sweeps.results import Results
 
@@ -302,6 +304,23 @@ def test_labels_are_text(browser: str, tmp_path: Path) -> None:
         await page.click("#wall .tile")
         await page.until("document.querySelector('#closer').open")
         assert await page.eval("document.querySelectorAll('img:not([alt])').length") == 0
+
+    use(browser, file, act)
+
+
+def test_thirty_payloads_are_text_everywhere(browser: str, tmp_path: Path) -> None:
+    results = Results.read(write_evil_sweep(tmp_path / "evil"))
+    file = write_report([results], tmp_path / "report", analysis([results]))
+
+    async def act(page: Page) -> None:
+        assert set(await page.texts("#league-table tbody th")) <= set(PAYLOADS)
+        await page.click("#wall .tile")
+        await page.until("document.querySelector('#closer').open")
+        assert await page.eval("typeof fired") == "undefined"
+        acts = "[...document.querySelectorAll('*')].flatMap((e) => [...e.attributes])"
+        acts += ".filter((a) => /^on/.test(a.name) || (/^(href|src|action|data)$/.test(a.name)"
+        acts += " && /script:/.test(a.value))).length"
+        assert await page.eval(acts) == 0
 
     use(browser, file, act)
 

@@ -82,7 +82,7 @@ def test_a_finished_sweep_answers_with_the_verdict_and_its_arms_by_their_seeds(
     compared = comparison([results])
     assert compared is not None
     note = notes.of_sweep(results, "finished", pages)
-    assert note.splitlines()[2] == f"**{notes.escaped(compared.sentence)}**"
+    assert note.splitlines()[2] == f"**{notes.plain(compared.sentence)}**"
     assert "report" not in dict(LINK.findall(note))  # None has been written.
     rows = [line for line in note.splitlines() if line.startswith("| ")]
     assert [row.split("&ensp;")[0] for row in rows[2:]] == ["| nonsaturating", "| hinge"]

@@ -55,7 +55,8 @@ def test_trials_run_on_both_nodes_of_a_running_cluster(tmp_path: Path, cache: Pa
         env={
             **os.environ,
             "GANSWEEP_CACHE": str(cache),
-            "RAY_AUTH_MODE": "disabled",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": "of-two-nodes" * 4,
             "HOME": str(tmp_path),
         },
     )

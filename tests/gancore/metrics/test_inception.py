@@ -47,6 +47,18 @@ def test_another_file_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     assert sprung.exists()  # the trap works, had it been opened
 
 
+def test_a_file_with_the_first_digits_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight digits are found by trying in minutes; all 64 are not."""
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"forged")
+    digest = hashlib.sha256(b"forged").hexdigest()
+    monkeypatch.setattr(inception, "SHA256", digest[:8] + "0" * 56)
+    with pytest.raises(FeatureNetworkUnavailable, match="is not the published Inception"):
+        load(tmp_path, weights)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FeatureNetworkUnavailable, match=r"no Inception weights at .*absent\.pth"):
         load(tmp_path, tmp_path / "absent.pth")
@@ -79,7 +91,7 @@ def test_the_right_file_gives_2048_features(
     content = b"published"
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    monkeypatch.setattr(inception, "HASH_PREFIX", hashlib.sha256(content).hexdigest()[:8])
+    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(inception, "extractor", lambda _: Graph())
     network = load(tmp_path, path)
     assert network.digest == hashlib.sha256(content).hexdigest()
@@ -102,7 +114,7 @@ def test_features_and_logits_are_those_of_torch_fidelity(
         untrained = FeatureExtractorInceptionV3("untrained", ["2048"], str(path))
     torch.save(untrained.state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(inception, "HASH_PREFIX", digest[:8])
+    monkeypatch.setattr(inception, "SHA256", digest)
 
     asked = ["2048", "logits_unbiased", "logits"]
     theirs = FeatureExtractorInceptionV3("inception-v3-compat", asked, str(path))
