@@ -16,6 +16,7 @@ import shutil
 import signal
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -74,7 +75,9 @@ def child(
     _warm_up()
     counted = calls or (("write",) if do == "short" else CALLS)
     mine, its = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of 3.12: threads do not come along.
+        pid = os.fork()
     if pid == 0:
         _in_child(action, _Striker(its, at, do, counted, lasting))
     os.close(its)
@@ -102,8 +105,8 @@ def every_crash_point(
 
     Args:
         action: Runs in a child.
-        check: Runs here after each child: resumes and looks at what is there. What it raises names
-            the crash point.
+        check: Runs here after each child: resumes and looks at what is there, without waiting for
+            the disk. What it raises names the crash point.
         do, calls, lasting: See `child`.
         stride: Every how manieth point is taken, for a sample.
 
