@@ -282,8 +282,8 @@ def export(
 
 @main.command()
 @_storage
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(storage: Path, port: int) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 5000.")
+def ui(storage: Path, port: int | None) -> None:
     """Open MLflow on what the sweeps wrote; loopback only."""
     from sweeps.tracking import serve
 
@@ -293,14 +293,16 @@ def ui(storage: Path, port: int) -> None:
 @main.command()
 @click.argument("name")
 @click.option("--tracking-uri", help="MLflow server; default: a store beside the sweeps.")
+@click.option("--rebuild", is_flag=True, help="Compare all that MLflow has with the journal.")
 @_storage
-def sync(name: str, tracking_uri: str | None, storage: Path) -> None:
+def sync(name: str, tracking_uri: str | None, storage: Path, rebuild: bool) -> None:
     """Send a sweep's journal to MLflow; what is there already is not sent twice."""
     from sweeps import tracking
     from sweeps.folder import find
 
     place = find(storage, name)
-    tracking.sync(place, tracking_uri or tracking.default_uri(place.parent))
+    uri = tracking_uri or tracking.default_uri(place.parent)
+    tracking.sync(place, uri, rebuild=rebuild)
 
 
 def _listing(kind: str, summary: str) -> None:

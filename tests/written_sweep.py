@@ -11,6 +11,7 @@ from PIL import Image
 
 from sweeps import SweepSpec, journal, make_plan, tracking
 from sweeps.journal import Journal
+from sweeps.tracking.description import legal
 
 SWEEP: dict[str, Any] = {
     "name": "digits",
@@ -104,12 +105,12 @@ def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
 
 
 def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
-    """The points of a trial as MLflow should have them: `@` replaced, no infinity, its best."""
+    """The points of a trial as MLflow should have them: legal names, no infinity, its best."""
     rows, best = [], math.inf
     for record in journal.read(place, uid):
         if record["kind"] != "epoch":
             continue
-        values = {key.replace("@", "_"): value for key, value in record["values"].items()}
+        values = {legal(key): value for key, value in record["values"].items()}
         best = min([best, *(v for k, v in values.items() if k == "fid500" and v == v)])
         values["best/fid500"] = best
         for key, value in values.items():
