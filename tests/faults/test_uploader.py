@@ -570,7 +570,7 @@ def test_one_that_dies_again_and_again_is_told_of_once_and_in_the_last_word(
     ("script", "all_sent", "lines"),
     [
         ("exit 0", True, 0),
-        ("sleep 3 & echo 403 refused; exit 3", False, 2),
+        ("(sleep 20; touch late) & echo 403 refused; exit 3", False, 2),
         ("[ $(wc -l < lives) -gt 1 ] || exit 4", True, 0),
         ("exec sleep 600", False, 1),
         ("trap '' TERM; while :; do sleep 0.1; done", False, 1),
@@ -594,6 +594,7 @@ def test_the_last_word_is_one_line(
         wait_for(lambda: not uploader.running)
     assert tracking.wait(uploader, 0.3) == all_sent
     assert not uploader.running
+    assert not (tmp_path / "late").exists(), "a child that it left behind was waited for"
     err = capfd.readouterr().err
     assert err.count("\n") == lines
     assert all_sent or "gansweep sync digits --tracking-uri http://host:1\n" in err
