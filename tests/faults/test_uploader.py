@@ -609,7 +609,7 @@ def test_a_sweep_whose_server_is_down_ends_as_it_would_and_says_what_is_missing(
 ) -> None:
     monkeypatch.setattr("sweeps.sweep.DRAIN_SECONDS", 1)
     proxy.down()
-    file = faults.scripted(tmp_path, epochs=2, objective={"samples": 500})
+    file = faults.scripted(tmp_path, epochs=2)
     results = run(file, Options(storage=tmp_path / "runs", tracking_uri=proxy.url))
     assert (results.state, results.exit_code) == ("finished", 0)
     said = [line for line in capfd.readouterr().err.splitlines() if "MLflow" in line]
