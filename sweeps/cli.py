@@ -310,8 +310,8 @@ def export(name: str, trial: str | None, storage: Path, trust: bool, **asked: An
 
 @main.command()
 @_storage
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(storage: Path, port: int) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 5000.")
+def ui(storage: Path, port: int | None) -> None:
     """Open MLflow on what the sweeps wrote; loopback only."""
     from sweeps.tracking import serve
 
@@ -322,13 +322,15 @@ def ui(storage: Path, port: int) -> None:
 @click.argument("name")
 @_tracking
 @_trusting
+@click.option("--rebuild", is_flag=True, help="Compare all that MLflow has with the journal.")
 @_storage
-def sync(name: str, tracking_uri: str | None, storage: Path, trust: bool) -> None:
+def sync(name: str, tracking_uri: str | None, storage: Path, trust: bool, rebuild: bool) -> None:
     """Send a sweep's journal to MLflow; what is there already is not sent twice."""
     from sweeps import tracking
 
     place = _found(storage, name, trust=trust)
-    tracking.sync(place, tracking_uri or tracking.default_uri(place.parent))
+    uri = tracking_uri or tracking.default_uri(place.parent)
+    tracking.sync(place, uri, rebuild=rebuild)
 
 
 def _listing(kind: str, summary: str) -> None:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from sweeps import SweepSpec, journal, make_plan, tracking
 from sweeps.journal import Journal
+from sweeps.plan import Plan
+from sweeps.tracking.description import legal
 
 SWEEP: dict[str, Any] = {
     "name": "digits",
@@ -105,14 +107,15 @@ def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
 
 
 def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
-    """The points of a trial as MLflow should have them: `@` replaced, no infinity, its best."""
-    rows, best = [], math.inf
+    """The points of a trial as MLflow should have them: legal names, no infinity, its best."""
+    rows, best, objective = [], math.inf, Plan.read(place).objective
     for record in journal.read(place, uid):
         if record["kind"] != "epoch":
             continue
-        values = {key.replace("@", "_"): value for key, value in record["values"].items()}
-        best = min([best, *(v for k, v in values.items() if k == "fid500" and v == v)])
-        values["best/fid500"] = best
+        values = {legal(key): value for key, value in record["values"].items()}
+        best = min([best, *(v for k, v in values.items() if k == objective and v == v)])
+        if best < math.inf:
+            values[f"best/{objective}"] = best
         for key, value in values.items():
             told = repr(value if math.isfinite(value) else math.nan)
             rows.append((key, record["epoch"], record["time_ms"], told))

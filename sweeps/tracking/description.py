@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import math
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -40,6 +42,12 @@ STATUS = {
 
 LONGEST = 5000
 """Characters of a tag or parameter: under the limits of every MLflow store."""
+
+
+LONGEST_KEY = 250
+"""Characters of the name of a metric or a tag."""
+
+_READABLE = str.maketrans(",=", " :")
 
 
 class Value(NamedTuple):
@@ -157,7 +165,7 @@ def evaluation_values(facts: Mapping[str, Any], features: str) -> list[Value]:
 def evaluation_tags(facts: Mapping[str, Any], features: str) -> dict[str, str]:
     """The intervals of an evaluation, which as numbers would be two more charts for each score."""
     return {
-        f"gansweep.{legal(name)}": f"{row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
+        legal(f"gansweep.{name}"): f"{row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
         for name, row in _evaluated(facts, features)
         if None not in (row["value"], row.get("low"), row.get("high"))
     }
@@ -236,8 +244,25 @@ def confirmed_means(results: Results) -> Iterator[Value]:
 
 
 def legal(key: str) -> str:
-    """A metric's name with what MLflow refuses replaced: `fid@50k` is `fid_50k`."""
-    return re.sub(r"[^\w\-. :/]", "_", key)[:250]
+    """A metric's name as MLflow takes it; no two names become one.
+
+    In an arm's label `,` and `=` become space and colon: `hinge,weight=10.0` is `hinge
+    weight:10.0`. Whatever else MLflow refuses, or would read alike, is replaced, and a digest of
+    the whole name stands at the end.
+    """
+    plain = key.translate(_READABLE)
+    # A space or a colon of its own would meet a comma or an equals sign, and so would a name that
+    # ends as a replaced one does.
+    if not re.search(r"[^\w\-.,=/]|\.[0-9a-f]{12}$", key) and _is_path(plain):
+        return plain
+    body = re.sub(r"[^\w\-. :/]", "_", plain).strip("/.") or "_"
+    body = re.sub(r"/[/.]*/", "/", body)[: LONGEST_KEY - 13]
+    return f"{body}.{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()[:12]}"
+
+
+def _is_path(key: str) -> bool:
+    """Whether MLflow's servers could lay a name out as a path, and it is short enough."""
+    return posixpath.normpath(key) == key != "." and key[:1] not in "/." and len(key) <= LONGEST_KEY
 
 
 def decimal(value: Any) -> str:

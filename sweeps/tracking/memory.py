@@ -52,8 +52,10 @@ class Memory:
 
     def load(self) -> None:
         """Takes in what is on disk, perhaps from another uploader."""
-        rows = self._read().get(self.store, {})
-        self.runs = {name: Sent(**row) for name, row in rows.items()}
+        self.runs = {}
+        with suppress(TypeError, AttributeError):  # Of another shape: as good as lost.
+            rows = self._read().get(self.store, {})
+            self.runs = {name: Sent(**row) for name, row in rows.items()}
 
     def save(self) -> None:
         """Makes what is known durable; call it only while holding `locked`."""
@@ -71,6 +73,6 @@ class Memory:
 
     def _read(self) -> dict[str, dict[str, dict[str, Any]]]:
         # Written atomically, so what cannot be read was damaged from outside; it is no loss.
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError):
             return dict(json.loads(self.path.read_text(encoding="utf-8")))
         return {}

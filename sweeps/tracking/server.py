@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,11 +17,10 @@ from urllib.parse import quote
 
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.tracking.address import artifact_folder, database_file, default_uri
+from sweeps.tracking.ports import HOST, checked_port, free_port
 from sweeps.tracking.store import experiment_name
 
-HOST = "127.0.0.1"
 READY_SECONDS = 120
-PORTS_TRIED = 20
 SETTINGS = {
     # A module that lies where one stands is not MLflow's.
     "PYTHONSAFEPATH": "1",
@@ -36,19 +34,19 @@ FOREIGN = ("MLFLOW_", "_MLFLOW_", "UVICORN_", "GUNICORN_", "FORWARDED_ALLOW_IPS"
 """Beginnings of variables that could open this server; they are meant for another one."""
 
 
-def serve(storage: Path, port: int) -> None:
+def serve(storage: Path, port: int | None = None) -> None:
     """Shows the default store of a storage folder until Ctrl-C; says where in one line.
 
     Args:
-        port: The first one to try.
+        port: None takes the first that is free.
 
     Raises:
         UserError: No sweep has written to the store yet.
-        EnvironmentTrouble: No port is free, or the server ended by itself.
+        EnvironmentTrouble: The port is in use, or the server ended by itself.
     """
     if not database_file(storage).is_file():
         raise UserError(f"no sweep has written to {database_file(storage)} yet")
-    port = free_port(port)
+    port = free_port() if port is None else checked_port(port)
     log = storage / "mlflow-ui.log"
     with log.open("wb") as stream:
         server = subprocess.Popen(
@@ -71,24 +69,6 @@ def serve(storage: Path, port: int) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
         _end(server)
-
-
-def free_port(first: int) -> int:
-    """The first port from a given one on that nobody listens on.
-
-    Raises:
-        EnvironmentTrouble: They are all taken.
-    """
-    for port in range(first, min(first + PORTS_TRIED, 65536)):
-        with socket.socket() as probe:
-            # As the server will: a port that is only waiting out its last connection is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind((HOST, port))
-                return port
-    raise EnvironmentTrouble(
-        f"ports {first} to {first + PORTS_TRIED - 1} are in use: choose one with --port"
-    )
 
 
 def _environment() -> dict[str, str]:

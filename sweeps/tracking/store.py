@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,47 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    # What fails is told by us in one line, and not once more with a traceback.
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """MLflow's settings where the user has not set them."""
 
-_HEALS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+_HEALS = {
+    "INTERNAL_ERROR",
+    "TEMPORARILY_UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "REQUEST_LIMIT_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+}
+_REFUSED = {
+    "UNAUTHENTICATED",
+    "CUSTOMER_UNAUTHORIZED",
+    "PERMISSION_DENIED",
+    "ENDPOINT_NOT_FOUND",  # What stands before a server says so while the server is away.
+}
+REFUSED_WAIT_SECONDS = 60.0
+"""Between tries of one whose token was good once: servers lock out who knocks too often."""
+
+_REFUSED_STATUS = (401, 403, 404)
+
+
+@dataclass
+class _Heard:
+    """What the last answer of a server said of itself: its code, and `Retry-After`."""
+
+    status: int = 0
+    wait_seconds: float = 0.0
+
+
+_HEARD: ContextVar[_Heard | None] = ContextVar("heard", default=None)
+
+_HALF = 200
+"""Characters of a long message that are kept at its start, and at its end."""
+
+_DAMAGED = ("file is not a database", "database disk image is malformed")
+_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+), but expected (\w+)\)")
 
 
 def experiment_name() -> str:
@@ -43,6 +79,10 @@ class RunGone(Exception):
     """A run that we know of is no longer there, or was deleted."""
 
 
+class StoreReplaced(Exception):
+    """The database is not the one that this process has opened; only a new process opens it."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Why MLflow does not have everything.
@@ -50,10 +90,16 @@ class Trouble:
     Args:
         message: In one line, without secrets.
         lasting: Whether trying again cannot help.
+        refused: Whether the store knows us not, or no more.
+        healed: Whether the cause is known and removed: trying again at once will help.
+        wait_seconds: How long the server asks to be left alone.
     """
 
     message: str
     lasting: bool = False
+    refused: bool = False
+    healed: bool = False
+    wait_seconds: float = 0.0
 
 
 class Failure(Exception):
@@ -79,6 +125,7 @@ class Store:
             os.environ.setdefault(name, value)
         self.uri = uri
         self.storage = storage
+        self._opened: tuple[int, int] | None = None
 
     @cached_property
     def client(self) -> Any:
@@ -91,7 +138,33 @@ class Store:
         self.storage.mkdir(parents=True, exist_ok=True)
         with (self.storage / "mlflow.lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
-            return MlflowClient(self.uri, registry_uri=self.uri)
+            client = MlflowClient(self.uri, registry_uri=self.uri)
+        self._opened = self._file()
+        return client
+
+    def check_same(self) -> None:
+        """Asks whether the database is still the one that was opened.
+
+        One that was deleted is written to as before, by its open connections: into nothing.
+
+        Raises:
+            StoreReplaced: It was deleted, or another lies in its place.
+        """
+        if self._opened is not None and self._file() != self._opened:
+            raise StoreReplaced("MLflow's database was deleted or replaced")
+
+    def _file(self) -> tuple[int, int] | None:
+        """What tells the file of a SQLite database from any other; None where there is none."""
+        from sqlalchemy import make_url
+
+        url = make_url(self.uri)
+        if url.get_backend_name() != "sqlite" or not url.database:
+            return None
+        try:
+            found = os.stat(url.database)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     @cached_property
     def experiment_id(self) -> str:
@@ -127,6 +200,23 @@ class Store:
             token = page.token
             if not token:
                 return runs
+
+    def points(self, run: Any) -> set[tuple[str, int, int, str]]:
+        """Every point that a run has: key, step, time, and its value in full."""
+        return {
+            (m.key, m.step, m.timestamp, repr(m.value))
+            for key in run.data.metrics
+            for m in self.client.get_metric_history(run.info.run_id, key)
+        }
+
+    def files(self, run_id: str, folder: str) -> dict[str, int]:
+        """The sizes of the files of one of a run's folders, by name."""
+        found = self.client.list_artifacts(run_id, folder)
+        return {file.path.rpartition("/")[2]: file.file_size for file in found if not file.is_dir}
+
+    def forget_experiment(self) -> None:
+        """It is looked up again, and brought back should it have been deleted."""
+        vars(self).pop("experiment_id", None)
 
     def make_run(self, name: str, start_ms: int, tags: Mapping[str, str]) -> Any:
         """A new run, RUNNING from a given time on."""
@@ -166,20 +256,90 @@ def failures(uri: str) -> Iterator[None]:
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
+    with _listening() as heard:
+        try:
+            yield
+        except MlflowException as error:
+            text, code = _one_line(error, uri), error.error_code
+            if "must be in the 'active' state" in text or code == "RESOURCE_DOES_NOT_EXIST":
+                raise RunGone(text) from None
+            raise Failure(_judged(text, code, heard)) from None
+        except (RequestException, SQLAlchemyError, OSError) as error:
+            raise Failure(_judged(_one_line(error, uri), "INTERNAL_ERROR", heard)) from None
+
+
+def _judged(text: str, code: str, heard: _Heard) -> Trouble:
+    """What a failure means for us."""
+    if found := _SCHEMA.search(text):
+        from mlflow import __version__
+
+        text = (
+            f"its database has tables of version {found[1]}, MLflow {__version__} needs {found[2]}:"
+            " of an older MLflow, make a copy and run `mlflow db upgrade`; of a newer one, install"
+            " that MLflow"
+        )
+        return Trouble(text, lasting=True)
+    if any(words in text for words in _DAMAGED):
+        text = (
+            f"its database is damaged ({text[:120]}): move the file away, then"
+            " `gansweep sync --rebuild` makes it anew for each sweep"
+        )
+        return Trouble(text, lasting=True)
+    if "no such table" in text:
+        raise StoreReplaced("MLflow's database was emptied")
+    if "Invalid Host header" in text:
+        text += " (start the server with --allowed-hosts and its name)"
+        return Trouble(text, lasting=True)
+    refused = code in _REFUSED or heard.status in _REFUSED_STATUS
+    lasting = refused or code not in _HEALS
+    return Trouble(text, lasting=lasting, refused=refused, wait_seconds=heard.wait_seconds)
+
+
+@contextmanager
+def _listening() -> Iterator[_Heard]:
+    """Keeps what the last answer said of itself."""
+    _overhear()
+    heard = _Heard()
+    token = _HEARD.set(heard)
     try:
-        yield
-    except MlflowException as error:
-        text = _one_line(error, uri)
-        if "must be in the 'active' state" in text or error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise RunGone(text) from None
-        if "Invalid Host header" in text:
-            text += " (start the server with --allowed-hosts and its name)"
-        lasting = error.error_code not in _HEALS or "out-of-date database schema" in text
-        raise Failure(Trouble(text, lasting)) from None
-    except (RequestException, SQLAlchemyError, OSError) as error:
-        raise Failure(Trouble(_one_line(error, uri))) from None
+        yield heard
+    finally:
+        _HEARD.reset(token)
+
+
+@cache
+def _overhear() -> None:
+    """Looks at each answer as urllib3 asks whether it is a failure.
+
+    Nobody else keeps it: urllib3 gives up without the answer, MLflow without urllib3's error, and
+    what stands before a server has error codes of its own.
+    """
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
+
+    is_retry: Any = Retry.is_retry
+    increment: Any = Retry.increment
+
+    def answered(retry: Any, method: str, status_code: int, *rest: Any, **options: Any) -> Any:
+        if heard := _HEARD.get():
+            heard.status, heard.wait_seconds = status_code, 0.0
+        return is_retry(retry, method, status_code, *rest, **options)
+
+    def failed(retry: Any, *args: Any, **options: Any) -> Any:
+        heard, response = _HEARD.get(), options.get("response")
+        if heard and response is None:
+            heard.status = 0
+        elif heard:
+            with suppress(InvalidHeader):
+                heard.wait_seconds = retry.get_retry_after(response) or 0.0
+        return increment(retry, *args, **options)
+
+    Retry.is_retry = answered  # type: ignore[method-assign, assignment]
+    Retry.increment = failed  # type: ignore[method-assign, assignment]
 
 
 def _one_line(error: Exception, uri: str) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return scrubbed(text, uri)[:500]
+    text = scrubbed(text, uri)
+    # The address comes first, and twice; the cause comes last.
+    return text if len(text) <= 2 * _HALF else f"{text[:_HALF]} ... {text[-_HALF:]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,17 @@ from sweeps import folder, journal
 from sweeps.results import Results, TrialResult
 from sweeps.tracking import description, images, models, notes
 from sweeps.tracking.address import check_uri, redacted
-from sweeps.tracking.description import EVALUATED, EVALUATIONS, SWEEP_ID, TRIAL
+from sweeps.tracking.description import EVALUATED, EVALUATIONS, SWEEP_ID, TRIAL, Value
 from sweeps.tracking.memory import Memory, Sent
-from sweeps.tracking.store import PARENT, Failure, RunGone, Store, Trouble, failures
+from sweeps.tracking.store import (
+    PARENT,
+    REFUSED_WAIT_SECONDS,
+    Failure,
+    RunGone,
+    Store,
+    Trouble,
+    failures,
+)
 from sweeps.trial import prepare_process
 
 FILES = ("sweep.yaml", "plan.json", "results.csv")
@@ -30,12 +39,13 @@ class Uploader:
     Args:
         sweep: The sweep's folder.
         uri: The tracking store.
+        rebuild: Takes nothing for sent, whatever is remembered: what MLflow has is compared.
 
     Raises:
         UserError: The address cannot be a tracking store's.
     """
 
-    def __init__(self, sweep: Path, uri: str) -> None:
+    def __init__(self, sweep: Path, uri: str, *, rebuild: bool = False) -> None:
         check_uri(uri)
         self.sweep = sweep
         self.results = Results.read(sweep)
@@ -44,6 +54,7 @@ class Uploader:
         self._memory = Memory(sweep, redacted(uri))
         self._known: dict[str, Any] | None = None
         self._just_asked = False
+        self._rebuild = rebuild
         self._tags: dict[str, str] = {}
 
     def over(self) -> bool:
@@ -52,7 +63,11 @@ class Uploader:
         return ended or not folder.is_owned(self.sweep)
 
     def pass_once(self) -> Trouble | None:
-        """Sends what MLflow lacks; returns what kept it from getting everything."""
+        """Sends what MLflow lacks; returns what kept it from getting everything.
+
+        Raises:
+            StoreReplaced: The database is another one now, and wants another process.
+        """
         # Asked first: who wrote the journal has then written all that is read next.
         over = self.over()
         self.results.refresh()
@@ -60,14 +75,24 @@ class Uploader:
         if sweep_id is None:
             return None
         try:
+            self._store.check_same()
             with failures(self._uri):
                 self._bring_up_to_date(sweep_id, over)
         except Failure as failure:
-            return failure.trouble
+            return self._expired(failure.trouble)
         except RunGone as gone:
             self._known = None  # It is looked for, and made anew, in the next pass.
-            return Trouble(str(gone))
+            self._store.forget_experiment()
+            return Trouble(str(gone), healed=True)
+        self._store.check_same()
         return None
+
+    def _expired(self, trouble: Trouble) -> Trouble:
+        """Who was let in before may be again: a token runs out, and is renewed."""
+        if not (trouble.refused and self._memory.runs):
+            return trouble
+        wait = max(trouble.wait_seconds, REFUSED_WAIT_SECONDS)
+        return replace(trouble, lasting=False, wait_seconds=wait)
 
     def _bring_up_to_date(self, sweep_id: str, over: bool) -> None:
         state = "interrupted" if over and self.results.state == "running" else self.results.state
@@ -109,6 +134,13 @@ class Uploader:
             ids = {run.info.run_id for run in runs}
             kept = self._memory.runs.items()
             self._memory.runs = {owner: sent for owner, sent in kept if sent.run in ids}
+            if self._rebuild:
+                self._memory.runs = {o: Sent(run.info.run_id) for o, run in self._known.items()}
+            for owner, sent in self._memory.runs.items():
+                # Ended by hand, or set running again: it is told once more.
+                told = description.STATUS.get(sent.state, "RUNNING")
+                if owner in self._known and self._known[owner].info.status != told:
+                    sent.state = ""
 
     def _parent(self, sweep_id: str) -> Sent:
         sent = self._memory.runs.get(journal.DRIVER)
@@ -161,6 +193,7 @@ class Uploader:
         points = [p for p in result.points if p.epoch > sent.epoch]
         values = description.trial_values(points)
         values += description.best_values(result, sent.epoch)
+        values = self._lacking(trial.uid, values)
         tags = {PARENT: parent, **description.trial_tags(result, state, self.sweep.name)}
         tags[notes.TAG] = notes.of_trial(self.results, result, state, pages)
         with tempfile.TemporaryDirectory() as scratch:
@@ -171,6 +204,7 @@ class Uploader:
                 if grid.is_file():
                     owner = f"{pages.sweep}/{trial.uid}"
                     images.stage(grid, Path(scratch), owner=owner, epoch=epoch, time_ms=time_ms)
+            self._drop_what_is_there(sent.run, Path(scratch))
             if any(Path(scratch).iterdir()):
                 self._store.client.log_artifacts(sent.run, scratch, images.FOLDER)
                 tags["mlflow.loggedImages"] = "True"
@@ -181,6 +215,21 @@ class Uploader:
         sent.epoch, sent.state, sent.attempts = result.epoch, state, len(result.starts)
         self._send_evaluations(sent, result)
         self._memory.save()
+
+    def _lacking(self, owner: str, values: list[Value]) -> list[Value]:
+        """The points that a run does not have; all, unless what MLflow has is compared."""
+        run = (self._known or {}).get(owner)
+        if not self._rebuild or run is None:
+            return values
+        there = self._store.points(run)
+        return [v for v in values if (v.key, v.step, v.time_ms, repr(v.value)) not in there]
+
+    def _drop_what_is_there(self, run: str, staged: Path) -> None:
+        """Of staged pictures, those that MLflow has whole, where what it has is compared."""
+        there = self._store.files(run, images.FOLDER) if self._rebuild else {}
+        for path in staged.iterdir():
+            if there.get(path.name) == path.stat().st_size:
+                path.unlink()
 
     def _send_evaluations(self, sent: Sent, result: TrialResult) -> None:
         """What `gansweep evaluate` has found of a trial's checkpoints: files and numbers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -34,7 +35,7 @@ from written_sweep import (
 from sweeps import tracking
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import owned
-from sweeps.tracking.server import free_port
+from sweeps.tracking.ports import checked_port, free_port
 from sweeps.tracking.uploader import Uploader
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
@@ -46,7 +47,7 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """What `gansweep ui` starts, on an empty store."""
     storage = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, storage / "mlflow.db")
-    code = "import sys, pathlib, sweeps.tracking as t; t.serve(pathlib.Path(sys.argv[1]), 5600)"
+    code = "import sys, pathlib, sweeps.tracking as t; t.serve(pathlib.Path(sys.argv[1]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(storage)], stdout=subprocess.PIPE, text=True
     )
@@ -145,7 +146,7 @@ def test_the_process_follows_a_sweep_to_its_end_in_silence(
         until = time.monotonic() + 60
         while not (sweep / "tracking.json").is_file() and time.monotonic() < until:
             time.sleep(0.1)
-        assert process.poll() is None
+        assert process.running
         tell(sweep, LEFT, [2.0], first=3)
         drive(sweep, "sweep", state="interrupted")
     assert tracking.wait(process, 60)
@@ -173,7 +174,7 @@ def test_a_process_that_gives_up_says_so_in_one_line(
                 assert time.monotonic() < until
                 time.sleep(0.1)
             assert not tracking.wait(process, 0.1)
-    assert process.returncode == 3
+    assert not process.running
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -187,6 +188,18 @@ def test_a_port_in_use_is_passed_over() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert free_port(port) > port
+
+
+def test_a_port_that_was_asked_for_is_not_passed_over_and_its_holder_is_named(
+    storage: Path,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(EnvironmentTrouble, match=rf"--port {port} .* process {os.getpid()} \("):
+            tracking.serve(storage, port)
+    assert checked_port(port) == port
 
 
 def test_pages_are_refused_where_nothing_was_written(tmp_path: Path) -> None:
