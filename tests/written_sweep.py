@@ -11,6 +11,7 @@ from PIL import Image
 
 from sweeps import SweepSpec, journal, make_plan, tracking
 from sweeps.journal import Journal
+from sweeps.plan import Plan
 
 SWEEP: dict[str, Any] = {
     "name": "digits",
@@ -105,13 +106,17 @@ def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
 
 def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
     """The points of a trial as MLflow should have them: `@` replaced, no infinity, its best."""
-    rows, best = [], math.inf
+    plan = Plan.read(place)
+    better = min if plan.goal == "min" else max
+    rows: list[tuple[str, int, int, str]] = []
+    best: list[float] = []
     for record in journal.read(place, uid):
         if record["kind"] != "epoch":
             continue
         values = {key.replace("@", "_"): value for key, value in record["values"].items()}
-        best = min([best, *(v for k, v in values.items() if k == "fid500" and v == v)])
-        values["best/fid500"] = best
+        score = record["values"][plan.objective]
+        best = [better([*best, score])] if math.isfinite(score) else best
+        values |= {f"best/{plan.objective}": value for value in best}
         for key, value in values.items():
             told = repr(value if math.isfinite(value) else math.nan)
             rows.append((key, record["epoch"], record["time_ms"], told))
