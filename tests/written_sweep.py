@@ -108,14 +108,17 @@ def points_of(client: Any, run: Any) -> list[tuple[str, int, int, str]]:
 
 def journalled(place: Path, uid: str) -> list[tuple[str, int, int, str]]:
     """The points of a trial as MLflow should have them: legal names, no infinity, its best."""
-    rows, best, objective = [], math.inf, Plan.read(place).objective
+    plan = Plan.read(place)
+    better = min if plan.goal == "min" else max
+    rows: list[tuple[str, int, int, str]] = []
+    best: list[float] = []
     for record in journal.read(place, uid):
         if record["kind"] != "epoch":
             continue
         values = {legal(key): value for key, value in record["values"].items()}
-        best = min([best, *(v for k, v in values.items() if k == objective and v == v)])
-        if best < math.inf:
-            values[f"best/{objective}"] = best
+        score = record["values"][plan.objective]
+        best = [better([*best, score])] if math.isfinite(score) else best
+        values |= {f"best/{plan.objective}": value for value in best}
         for key, value in values.items():
             told = repr(value if math.isfinite(value) else math.nan)
             rows.append((key, record["epoch"], record["time_ms"], told))
