@@ -60,6 +60,11 @@ def _json(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
+_ACCEPT = click.option(
+    "--accept-data-change",
+    is_flag=True,
+    help="Go on though the pictures are not those that the sweep began with.",
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,22 +79,54 @@ def main() -> None:
 @_running
 def run(file: Path, name: str | None, **where: Any) -> None:
     """Run a sweep here, or on a Ray cluster with --address."""
-    from sweeps.sweep import load_spec, run
+    from sweeps.sweep import run
 
-    spec = load_spec(file)
-    _finish(lambda options: run(spec, options, name=name), **where)
+    _finish(lambda options: run(file, options, name=name), **where)
+
+
+@main.command()
+@click.argument("name_or_file")
+@click.option("--name", help="Of the sweep of a file; default: the file's.")
+@_ACCEPT
+@_running
+def resume(name_or_file: str, name: str | None, **where: Any) -> None:
+    """Go on with a sweep after any interruption, by its name or by its file as it is now."""
+    from sweeps.asking import load_spec
+    from sweeps.folder import find, is_sweep, named
+    from sweeps.sweep import resume
+
+    file = Path(name_or_file)
+    is_file = file.is_file() and (file.suffix or not is_sweep(named(where["storage"], file.name)))
+    source = load_spec(file) if is_file else None
+    wanted = name or (source.name if source else name_or_file)
+    place = find(where["storage"], wanted)
+    _finish(lambda options: resume(place, options, source=file if source else None), **where)
 
 
 @main.command()
 @click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--trials-each", type=click.IntRange(min=1), help="Trials of each arm, in all.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each trial, in all.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Confirmations of a point, in all.")
+@_ACCEPT
 @_running
-def resume(name: str, **where: Any) -> None:
-    """Go on with a sweep after any interruption."""
+def extend(
+    name: str,
+    file: Path | None,
+    trials_each: int | None,
+    epochs: int | None,
+    seeds: int | None,
+    **where: Any,
+) -> None:
+    """Add trials, arms, epochs or seeds to a sweep, by a larger FILE or by numbers."""
     from sweeps.folder import find
-    from sweeps.sweep import resume
+    from sweeps.sweep import extend
 
+    given = {"search.trials_each": trials_each, "base.epochs": epochs, "confirm.seeds": seeds}
+    wanted = {key: number for key, number in given.items() if number is not None}
     place = find(where["storage"], name)
-    _finish(lambda options: resume(place, options), **where)
+    _finish(lambda options: extend(place, file, options, wanted=wanted), **where)
 
 
 @main.command()
@@ -98,8 +135,8 @@ def resume(name: str, **where: Any) -> None:
 @_json
 def plan(file: Path, probe: bool, as_json: bool) -> None:
     """Show what a sweep would do; touches nothing."""
+    from sweeps.asking import load_spec
     from sweeps.preview import show_plan
-    from sweeps.sweep import load_spec
 
     show_plan(load_spec(file), with_probe=probe, as_json=as_json)
 
@@ -160,8 +197,8 @@ def simulate(source: Path, storage: Path, **asked: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Keep what it writes in this folder.")
 def try_(file: Path, arm: str | None, draw: int, epochs: int | None, out: Path | None) -> None:
     """Train one trial in this process, without Ray: for a debugger, or a first look."""
+    from sweeps.asking import load_spec
     from sweeps.attempt import attempt
-    from sweeps.sweep import load_spec
 
     attempt(load_spec(file), arm=arm, draw=draw, epochs=epochs, out=out)
 
@@ -327,6 +364,7 @@ def _finish(
     address: str | None,
     tracking_uri: str | None,
     verbose: bool,
+    accept_data_change: bool = False,
 ) -> None:
     """Runs to the end on this terminal and leaves with the exit code that says how it went."""
     from rich.console import Console
@@ -340,6 +378,7 @@ def _finish(
         address=address,
         tracking_uri=tracking_uri,
         verbose=verbose,
+        accept_data_change=accept_data_change,
         watch=following(console),
     )
     results = start(options)

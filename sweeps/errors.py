@@ -25,3 +25,7 @@ class EnvironmentTrouble(GansweepError):
     """Storage, network, cluster or port: not the sweep file's fault."""
 
     exit_code = 5
+
+
+class DamagedSweep(EnvironmentTrouble):
+    """A folder that is no sweep that this version can read: altered, cut off, or of a later one."""

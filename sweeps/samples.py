@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from gancore.files import write_atomically
-from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.errors import DamagedSweep, EnvironmentTrouble, UserError
 from sweeps.plan import Plan
 from sweeps.results import Results
 from sweeps.trial import GRID_SCALE, prepare_process, trial_folder
+
+CHECKPOINT = re.compile(r"epoch-[0-9]+\.pt")
 
 
 def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: Path | None) -> Path:
@@ -58,9 +61,14 @@ def checkpoint_of(place: Path, uid: str | None, epoch: int | None = None) -> Pat
         return _kept(folder / "checkpoints", uid, epoch)
     try:
         best = json.loads((folder / "best.json").read_text())
+        name = str(best["checkpoint"])
     except FileNotFoundError:
         raise UserError(f"trial {uid!r} has no checkpoint yet") from None
-    return folder / "checkpoints" / str(best["checkpoint"])
+    except (ValueError, KeyError, TypeError):
+        name = ""
+    if not CHECKPOINT.fullmatch(name):  # A path would lead out of the sweep.
+        raise DamagedSweep(f"{folder / 'best.json'}: names no checkpoint of the trial")
+    return folder / "checkpoints" / name
 
 
 def _kept(checkpoints: Path, uid: str, epoch: int) -> Path:

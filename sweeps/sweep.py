@@ -7,22 +7,24 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from gancore.files import write_atomically
-from sweeps import cluster, folder, journal, tracking
+from sweeps import asking, cluster, folder, journal, pinned, tracking
+from sweeps.asking import Source
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
-from sweeps.errors import EnvironmentTrouble
+from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.extending import COPY, settle
 from sweeps.journal import Journal
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results
-from sweeps.spec import SweepSpec, load
+from sweeps.spec import SweepSpec
 from sweeps.version import code_version
 
 DRAIN_SECONDS = 60
@@ -44,6 +46,7 @@ class Options:
         address: Of a running Ray cluster; None starts Ray on this machine.
         tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
         verbose: Lets Ray and Tune speak.
+        accept_data_change: Goes on though the pictures are not those that the sweep began with.
         watch: Shows progress; None shows nothing.
     """
 
@@ -51,16 +54,14 @@ class Options:
     address: str | None = None
     tracking_uri: str | None = None
     verbose: bool = False
+    accept_data_change: bool = False
     watch: Watch | None = None
 
 
-def run(
-    source: str | Path | Mapping[str, Any] | SweepSpec,
-    options: Options | None = None,
-    *,
-    name: str | None = None,
-) -> Results:
+def run(source: Source, options: Options | None = None, *, name: str | None = None) -> Results:
     """Runs a sweep from its file, its mapping or its specification, to the end.
+
+    Where a sweep of the name has begun and its file asks for the same, it goes on.
 
     Args:
         name: Of the sweep; None takes the file's `name`, or its file name.
@@ -70,60 +71,98 @@ def run(
 
     Raises:
         UserError: The file is wrong, with every problem in it.
-        Busy: The name is in use.
+        Busy: The name is in use: by a sweep that is finished, or of another question, with every
+            key of which the file says something else.
         EnvironmentTrouble: Ray or the storage cannot be used, or pictures or weights are missing.
     """
     options = options or Options()
-    spec = load_spec(source)
+    spec = asking.load_spec(source)
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
     plan = make_plan(spec)
-    place = folder.create(options.storage.resolve(), name or plan.name)
-    write_atomically(place / "sweep.yaml", spec.text.encode())
-    _copy_plugins(spec, place)
-    plan.write(place)
+    place = folder.named(options.storage.resolve(), name or plan.name)
+    if folder.is_sweep(place):
+        return _execute(place, options, lambda: asking.again(place, source, spec))
+    with folder.built(place.parent, place.name) as draft:
+        write_atomically(draft / COPY, spec.text.encode())
+        _copy_plugins(spec, draft)
+        plan.write(draft)
     return _execute(place, options)
 
 
-def resume(place: Path, options: Options | None = None) -> Results:
+def resume(place: Path, options: Options | None = None, *, source: Source | None = None) -> Results:
     """Goes on with a sweep: trials that ended stay as they are, others go on from their newest
     checkpoint, and the scheduler's rungs are rebuilt from the journal.
 
+    Args:
+        source: The sweep's file as it is now; None takes the sweep's own copy, if that has been
+            edited. What changes no trial is taken over: `resources` and `budget`.
+
     Raises:
         Busy: The sweep is running.
+        UserError: The file asks for more than the sweep does, or for something else.
     """
+    options = options or Options()
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
     results = Results.read(place)
     if results.state == "finished":
+        asking.edited(place, source)
         return results
-    return _execute(place, options or Options())
+    return _execute(place, options, lambda: asking.edited(place, source))
 
 
-def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
-    """A checked specification from any of its forms, its schedule calibrated where it asks so.
+def extend(
+    place: Path,
+    source: Source | None = None,
+    options: Options | None = None,
+    *,
+    wanted: Mapping[str, int] | None = None,
+) -> Results:
+    """Adds trials, arms, epochs or seeds to a sweep, and goes on with it.
+
+    Args:
+        source: The larger sweep; None takes the sweep's own file.
+        wanted: Numbers that are set in it, such as `{"search.trials_each": 16}`.
 
     Raises:
-        UserError: The file is wrong, or its curves cannot be used.
+        Busy: The sweep is running.
+        UserError: It asks for nothing more, for something else, or for what could only have been
+            planned from the start.
     """
-    if isinstance(source, SweepSpec):
-        return source
-    spec = SweepSpec.of(source) if isinstance(source, Mapping) else load(Path(source))
-    schedule = spec.schedule
-    if schedule.calibrate is None:
-        return spec
-    from sweeps.simulate import calibrated
+    options = options or Options()
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
+    spec = asking.larger(place, source, wanted or {})
 
-    plan = make_plan(spec)
-    curves = spec.folder / schedule.calibrate
-    grace, eta = calibrated(
-        curves, plan.epochs, plan.goal, variant=schedule.variant, brackets=schedule.brackets
-    )
-    return replace(spec, schedule=replace(schedule, grace=grace, eta=eta))
+    def amendment() -> dict[str, Any]:
+        asked = asking.more(place, source, spec)
+        _copy_plugins(spec, place)
+        return asked
+
+    return _execute(place, options, amendment)
 
 
-def _execute(place: Path, options: Options) -> Results:
+def _execute(
+    place: Path,
+    options: Options,
+    amendment: Callable[[], Mapping[str, Any] | None] = lambda: None,
+) -> Results:
+    """Trains what is left of a sweep.
+
+    Args:
+        amendment: Gives what is to be amended, once nobody else can change the sweep.
+    """
     place = place.resolve()  # Workers have folders of their own.
-    plan = Plan.read(place)
     with folder.owned(place), Journal(place, journal.DRIVER) as log:
-        results = Results.read(place)
+        amended = amendment()
         log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
+        if options.accept_data_change:
+            pinned.forget(place)
+        if amended:
+            log.append("amend", **amended)
+        settle(place, log)
+        plan, results = Plan.read(place), Results.read(place)
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
         with options.watch(results) if options.watch else nullcontext():
@@ -213,7 +252,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
     with terminated_as_interrupted():
         grid = tuner.fit()
     if missing.what:
-        raise EnvironmentTrouble(missing.what)
+        raise (UserError if missing.refused else EnvironmentTrouble)(missing.what)
     results = [grid[number] for number in range(len(grid))]
     return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
 
@@ -281,6 +320,8 @@ def _copy_plugins(spec: SweepSpec, place: Path) -> None:
     """The user's modules travel with the sweep: every worker, and every later day, sees them."""
     for path in spec.plugin_roots():
         target = place / "plugins" / path.name
+        if target.exists():
+            continue  # Of a sweep that is extended.
         target.parent.mkdir(exist_ok=True)
         if path.is_dir():
             shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))

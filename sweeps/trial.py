@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from gancore.files import write_atomically, write_json
-from sweeps import journal
+from sweeps import journal, pinned
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import TrialResult
@@ -40,6 +40,7 @@ class Progress:
         stage: Scores of unlike stages are never compared.
         ended: By itself: diverged, failed, or stopped by its verdict.
         unable: What is missing that every trial of the sweep needs, in one line.
+        refused: It is there, but not to be used unless the user says so.
     """
 
     uid: str
@@ -48,6 +49,7 @@ class Progress:
     stage: int = 0
     ended: bool = False
     unable: str = ""
+    refused: bool = False
 
 
 def trial_folder(sweep: Path, uid: str) -> Path:
@@ -77,7 +79,14 @@ def run_trial(
             yield from _epochs(sweep, plan, training, earlier, log)
         except Unavailable as error:
             # No other trial could run either: this one does not count as tried.
-            yield Progress(uid, earlier.epoch, math.inf, ended=True, unable=str(error))
+            yield Progress(
+                uid,
+                earlier.epoch,
+                math.inf,
+                ended=True,
+                unable=str(error),
+                refused=isinstance(error, pinned.DataChanged),
+            )
         except Exception as error:
             write_atomically(folder / "error.txt", traceback.format_exc().encode())
             log.append(
@@ -95,6 +104,7 @@ def _begin(
     sweep: Path, trial: Trial, earlier: TrialResult, device: str | None
 ) -> tuple[Training, dict[str, Any]]:
     """The run at the newest state that verifies, and what the journal says of this attempt."""
+    from gancore.data import cache_root, load
     from gancore.training import checkpoint
 
     own = trial_folder(sweep, trial.uid) / "checkpoints"
@@ -104,6 +114,9 @@ def _begin(
         found = checkpoint.load(checkpoint.path_of(there, trial.begins))
     training = _train(sweep, trial, found.state if found else None, device)
     passport = training.system.passport()
+    data = training.config.data
+    pictures = {"train": load(data, "train", cache_root()).fingerprint, "scored": passport.data}
+    pinned.check(sweep, trial.config["data"], pictures)
     return training, {
         "trial": trial.uid,
         "attempt": len(earlier.starts) + 1,

@@ -15,15 +15,18 @@ class Scheduled:
     """ASHA over the trials of a search, or a schedule that ends nobody.
 
     Rebuilt from the journal, so that a sweep goes on after an interruption with the very rungs
-    that it had: reports are told again in the order in which they came.
+    that it had: reports are told again in the order in which they came, and what is said of each
+    now stands in `replayed`, by trial and epoch.
     """
 
     def __init__(self, results: Results) -> None:
         plan = results.plan
         self._within = plan.schedule.within
         self._rules = _rules(plan)
+        self.replayed: dict[tuple[str, int], Decision] = {}
         for _, trial, point in sorted(_events(results), key=lambda event: event[0]):
-            self.judge(trial, point.epoch, point.values[plan.objective], point.stage)
+            decision = self.judge(trial, point.epoch, point.values[plan.objective], point.stage)
+            self.replayed[trial.uid, point.epoch] = decision
         if self._rules is None:
             return
         self._rules.settle({u for u, r in results.trials.items() if r.state == "paused"})

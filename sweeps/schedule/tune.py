@@ -30,14 +30,16 @@ class Dispatch(Protocol):
 class Missing(Stopper):
     """Ends the whole sweep once a trial has said that something is missing which all need.
 
-    `what` is one line, empty until then.
+    `what` is one line, empty until then; `refused` says that it is for the user to decide.
     """
 
     def __init__(self) -> None:
         self.what = ""
+        self.refused = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
-        self.what = self.what or str(result.get("unable", ""))
+        if not self.what:
+            self.what, self.refused = str(result.get("unable", "")), bool(result.get("refused"))
         return bool(self.what)
 
     def stop_all(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import math
 import re
@@ -15,7 +14,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from gancore.config import flatten
-from sweeps import journal
+from sweeps import journal, planfile
 from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results, TrialResult
 
@@ -56,13 +55,9 @@ class Value(NamedTuple):
 def sweep_id(sweep: Path) -> str | None:
     """What tells a sweep from all others, wherever its folder lies; None before it first ran.
 
-    It is the digest of the first line of the driver's journal, which is written once, at a time
-    and by a process that no other sweep shares, and is never altered.
+    Its plan has it.
     """
-    first = next(iter(journal.read(sweep, journal.DRIVER)), None)
-    if first is None:
-        return None
-    return hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:32]
+    return planfile.identity(sweep) if journal.read(sweep, journal.DRIVER) else None
 
 
 def identity(sweep: str, owner: str) -> dict[str, str]:
@@ -90,6 +85,7 @@ def trial_tags(result: TrialResult, state: str, sweep: str) -> dict[str, str]:
         ARM: trial.arm,
         "gansweep.draw": trial.draw,
         "gansweep.phase": trial.phase,
+        "gansweep.planned_epochs": trial.epochs,
         "gansweep.repeats": trial.repeats,
         "gansweep.source": trial.source,
         "gansweep.begins": trial.begins if trial.source else None,
@@ -216,11 +212,19 @@ def sweep_tags(results: Results, state: str) -> dict[str, str]:
         "gansweep.best_trial": best.trial.uid if best else None,
         "gansweep.best_arm": best.trial.arm if best else None,
         f"gansweep.best_{results.plan.objective}": best.best if best else None,
+        "gansweep.extended": "; ".join(extensions(results)),
         "gansweep.code_version": first.get("code_version"),
         "gansweep.folder": results.folder,
         **_source(),
     }
     return _texts(tags)
+
+
+def extensions(results: Results) -> Iterator[str]:
+    """What was added to the sweep since it was planned."""
+    for record in journal.read(results.folder, journal.DRIVER):
+        if record["kind"] == "amend":
+            yield from record["edits"]
 
 
 def best_so_far(results: Results) -> Iterator[Value]:
