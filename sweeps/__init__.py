@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sweeps.plan import Plan, make_plan
     from sweeps.results import Results
     from sweeps.spec import SweepSpec
-    from sweeps.sweep import Options, resume, run
+    from sweeps.sweep import Options, extend, resume, run
 
 _HOME = {
     "Busy": "sweeps.errors",
@@ -21,6 +21,7 @@ _HOME = {
     "Results": "sweeps.results",
     "SweepSpec": "sweeps.spec",
     "UserError": "sweeps.errors",
+    "extend": "sweeps.sweep",
     "make_plan": "sweeps.plan",
     "resume": "sweeps.sweep",
     "run": "sweeps.sweep",
@@ -35,6 +36,7 @@ __all__ = [
     "Results",
     "SweepSpec",
     "UserError",
+    "extend",
     "make_plan",
     "resume",
     "run",

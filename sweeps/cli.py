@@ -91,6 +91,11 @@ def _json(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
+_ACCEPT = click.option(
+    "--accept-data-change",
+    is_flag=True,
+    help="Go on though the pictures are not those that the sweep began with.",
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,22 +110,56 @@ def main() -> None:
 @_running
 def run(file: Path, name: str | None, **where: Any) -> None:
     """Run a sweep here, or on a Ray cluster with --address."""
-    from sweeps.sweep import load_spec, run
+    from sweeps.sweep import run
 
-    spec = load_spec(file)
-    _finish(lambda options: run(spec, options, name=name), **where)
+    _finish(lambda options: run(file, options, name=name), **where)
+
+
+@main.command()
+@click.argument("name_or_file")
+@click.option("--name", help="Of the sweep of a file; default: the file's.")
+@_ACCEPT
+@_trusting
+@_running
+def resume(name_or_file: str, name: str | None, trust: bool, **where: Any) -> None:
+    """Go on with a sweep after any interruption, by its name or by its file as it is now."""
+    from sweeps.asking import load_spec
+    from sweeps.folder import is_sweep, named
+    from sweeps.sweep import resume
+
+    file = Path(name_or_file)
+    is_file = file.is_file() and (file.suffix or not is_sweep(named(where["storage"], file.name)))
+    source = load_spec(file) if is_file else None
+    wanted = name or (source.name if source else name_or_file)
+    place = _found(where["storage"], wanted, trust=trust)
+    _finish(lambda options: resume(place, options, source=file if source else None), **where)
 
 
 @main.command()
 @click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--trials-each", type=click.IntRange(min=1), help="Trials of each arm, in all.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each trial, in all.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Confirmations of a point, in all.")
+@_ACCEPT
 @_trusting
 @_running
-def resume(name: str, trust: bool, **where: Any) -> None:
-    """Go on with a sweep after any interruption."""
-    from sweeps.sweep import resume
+def extend(
+    name: str,
+    file: Path | None,
+    trials_each: int | None,
+    epochs: int | None,
+    seeds: int | None,
+    trust: bool,
+    **where: Any,
+) -> None:
+    """Add trials, arms, epochs or seeds to a sweep, by a larger FILE or by numbers."""
+    from sweeps.sweep import extend
 
+    given = {"search.trials_each": trials_each, "base.epochs": epochs, "confirm.seeds": seeds}
+    wanted = {key: number for key, number in given.items() if number is not None}
     place = _found(where["storage"], name, trust=trust)
-    _finish(lambda options: resume(place, options), **where)
+    _finish(lambda options: extend(place, file, options, wanted=wanted), **where)
 
 
 @main.command()
@@ -129,8 +168,8 @@ def resume(name: str, trust: bool, **where: Any) -> None:
 @_json
 def plan(file: Path, probe: bool, as_json: bool) -> None:
     """Show what a sweep would do; touches nothing."""
+    from sweeps.asking import load_spec
     from sweeps.preview import show_plan
-    from sweeps.sweep import load_spec
 
     show_plan(load_spec(file), with_probe=probe, as_json=as_json)
 
@@ -191,8 +230,8 @@ def simulate(source: Path, storage: Path, **asked: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Keep what it writes in this folder.")
 def try_(file: Path, arm: str | None, draw: int, epochs: int | None, out: Path | None) -> None:
     """Train one trial in this process, without Ray: for a debugger, or a first look."""
+    from sweeps.asking import load_spec
     from sweeps.attempt import attempt
-    from sweeps.sweep import load_spec
 
     attempt(load_spec(file), arm=arm, draw=draw, epochs=epochs, out=out)
 
@@ -358,6 +397,7 @@ def _finish(
     tracking_uri: str | None,
     verbose: bool,
     insecure: bool,
+    accept_data_change: bool = False,
 ) -> None:
     """Runs to the end on this terminal and leaves with the exit code that says how it went."""
     from sweeps.console import Console
@@ -371,6 +411,7 @@ def _finish(
         tracking_uri=tracking_uri,
         verbose=verbose,
         insecure=insecure,
+        accept_data_change=accept_data_change,
         watch=following(console),
     )
     results = start(options)

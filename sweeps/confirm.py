@@ -15,8 +15,9 @@ def confirmations(results: Results) -> Iterator[Trial]:
 
     The first seed of every arm comes before the second of any, so that a sweep that is cut short
     has tried all arms alike; equal numbers have equal seeds in all arms. An arm in which no trial
-    has a score has nothing to confirm. The same search always gives the same confirmations, so
-    those that have joined already are among them.
+    has a score has nothing to confirm. What has joined already is among them as it is: before an
+    interruption, or before a sweep was extended, since the same point on the same seed is the same
+    run.
     """
     plan = results.plan
     if plan.confirm is None:
@@ -26,20 +27,22 @@ def confirmations(results: Results) -> Iterator[Trial]:
         [r.trial for r in sorted(trials, key=lambda r: r.rank_key) if r.best is not None]
         for trials in arms.values()
     ]
-    number = sum(map(len, arms.values()))
+    number = plan.next_number
+    joined = {(t.repeats, t.seed): t for t in plan.trials if t.phase == "confirm"}
     for again in range(plan.confirm.seeds):
         seed = seed_of(plan.search.seed, -1 - again)  # The search's own draws count up from 0.
         for place in range(plan.confirm.top):
             for trials in best:
-                if place < len(trials):
-                    yield _again(plan, trials[place], number, seed)
-                    number += 1
+                if place >= len(trials):
+                    continue
+                known = joined.get((trials[place].uid, seed))
+                yield known or _again(plan, trials[place], number, seed)
+                number += known is None
 
 
 def _again(plan: Plan, trial: Trial, number: int, seed: int) -> Trial:
-    digits = len(trial.uid.partition("-")[0])
     return Trial(
-        uid=uid_of(number, trial.arm, digits),
+        uid=uid_of(number, trial.arm, plan.digits),
         arm=trial.arm,
         draw=trial.draw,
         seed=seed,

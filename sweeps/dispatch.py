@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sweeps import hearing
 from sweeps.confirm import confirmations
+from sweeps.extending import reopened
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
@@ -299,11 +301,24 @@ class Dispatcher:
             epoch = self._results.trials[uid].epoch
             self._log.append("stop", trial=uid, epoch=epoch, reason=reason)
         self._results.refresh()
-        for trial in confirmations(self._results):
-            if trial.uid in self._trials:
-                continue  # It joined before an interruption.
-            self._join(trial)
-            self._queues["confirm"].append(trial.uid)
+        wanted = list(confirmations(self._results))
+        self._retire({trial.uid for trial in wanted})
+        for trial in wanted:
+            if trial.uid not in self._trials:
+                self._join(trial)
+                self._queues["confirm"].append(trial.uid)
+            elif reopened(self._results.trials[trial.uid], self._log):
+                self._queues["confirm"].append(trial.uid)
+
+    def _retire(self, wanted: Container[str]) -> None:
+        """A larger search has found better points: what confirmed the others counts no more."""
+        for result in self._results.of_phase("confirm").values():
+            for uid in [r.trial.uid for r in result if r.trial.uid not in wanted]:
+                reason = "its arm has a better point since the sweep was extended"
+                self._log.append("retire", trial=uid, reason=reason)
+                if uid in self._queues["confirm"]:
+                    self._queues["confirm"].remove(uid)
+        self._results.refresh()
 
     def _join(self, trial: Trial) -> None:
         self._log.append("join", trial=asdict(trial))

@@ -33,3 +33,7 @@ class Unwritable(EnvironmentTrouble):
 
 class Superseded(Busy):
     """Another process has begun to write where this one wrote: this one may write no more."""
+
+
+class DamagedSweep(EnvironmentTrouble):
+    """A folder that is no sweep that this version can read: altered, cut off, or of a later one."""

@@ -6,13 +6,17 @@ import fcntl
 import json
 import os
 import re
+import secrets
+import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from gancore.files import fsync_folder
-from sweeps.errors import Busy, UserError
+from sweeps.errors import Busy, EnvironmentTrouble, UserError
 
 REPORT = "report"
 """The folder of a sweep's report, in the sweep's own."""
@@ -20,27 +24,68 @@ REPORT = "report"
 GRID_SCALE = 2
 """Sample grids are enlarged, since 32 pixels a picture are too small to judge by eye."""
 
+LOCK = "lock"
+LOOKS = 10
+"""How often a lock is asked for: who only looks holds it for a moment."""
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
-def create(storage: Path, name: str) -> Path:
-    """Makes the folder of a new sweep.
+@contextmanager
+def built(storage: Path, name: str) -> Iterator[Path]:
+    """A new sweep's folder, which has its name only once all is in it.
+
+    It is filled aside, as `.NAME.XXXXXXXX`, and renamed last: whoever is killed on the way leaves
+    nothing that is in the way, and what earlier ones left is swept away.
 
     Raises:
         UserError: The name could not be a folder's.
-        Busy: There is such a sweep already.
+        Busy: There is such a sweep already, or something else of the name.
+        EnvironmentTrouble: The storage cannot be written to.
     """
-    folder = _named(storage, name)
+    place = named(storage, name)
     try:
         storage.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
-    except FileExistsError:
-        raise Busy(
-            f"a sweep {name!r} exists in {storage}: go on with `gansweep resume {name}`, "
-            "or choose another name with --name"
+        _sweep_away(storage, name)
+        if place.exists():
+            raise taken(place)
+        draft = storage / f".{name}.{secrets.token_hex(4)}"
+        draft.mkdir()
+    except OSError as error:
+        raise EnvironmentTrouble(
+            f"--storage: cannot write to {storage}: {error.strerror or error}"
         ) from None
-    fsync_folder(storage)
-    return folder
+    try:
+        with owned(draft):
+            yield draft
+            try:
+                draft.rename(place)
+            except OSError:
+                if place.exists():
+                    raise taken(place) from None
+                raise
+            fsync_folder(storage)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def taken(place: Path) -> Busy:
+    """Why no new sweep can have a name, and the way on."""
+    name = place.name
+    if not is_sweep(place):
+        return Busy(f"{place} is there and is no sweep: remove it, or choose another --name")
+    return Busy(
+        f"a sweep {name!r} exists in {place.parent}: go on with `gansweep resume {name}`, "
+        "or choose another name with --name"
+    )
+
+
+def _sweep_away(storage: Path, name: str) -> None:
+    """Deletes what those left who were killed while they built a sweep of this name."""
+    for draft in storage.glob(f".{name}.????????"):
+        if (draft / LOCK).is_file() and not is_owned(draft):
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def find(storage: Path, name: str) -> Path:
@@ -52,7 +97,7 @@ def find(storage: Path, name: str) -> Path:
     as_path = Path(name)
     if is_sweep(as_path):
         return as_path.resolve()
-    folder = _named(storage, name)
+    folder = named(storage, name)
     if not is_sweep(folder):
         known = ", ".join(p.name for p in every(storage)) or "none"
         raise UserError(f"no sweep {name!r} in {storage} (there: {known})")
@@ -61,7 +106,9 @@ def find(storage: Path, name: str) -> Path:
 
 def every(storage: Path) -> list[Path]:
     """The sweeps of a storage folder, by name."""
-    return sorted(p for p in storage.glob("*") if is_sweep(p)) if storage.is_dir() else []
+    if not storage.is_dir():
+        return []
+    return sorted(p for p in storage.glob("[!.]*") if is_sweep(p))
 
 
 def is_sweep(folder: Path) -> bool:
@@ -79,28 +126,40 @@ def owned(folder: Path) -> Iterator[None]:
     """Holds the sweep for this process; the system lets go of it when the process dies.
 
     Raises:
-        Busy: Another process has it; the message names process and machine.
+        Busy: Another process has it; the message names process, machine and since when.
     """
-    with (folder / "lock").open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            owner = json.loads(stream.read() or "{}")
-            raise Busy(
-                f"sweep {folder.name!r} is being run by process {owner.get('pid', '?')} "
-                f"on {owner.get('host', '?')}"
-            ) from None
+    with (folder / LOCK).open("a+") as stream:
+        _take(stream, folder)
         stream.truncate(0)
-        stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        since = time.strftime("%F %T")
+        stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
         stream.flush()
         yield
+
+
+def _take(stream: TextIO, folder: Path) -> None:
+    for left in reversed(range(LOOKS)):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if left:  # Perhaps somebody just looks whether it is owned.
+                time.sleep(0.02)
+    stream.seek(0)
+    try:
+        owner = dict(json.loads(stream.read()))
+    except (ValueError, TypeError):  # It is just being written, or was torn.
+        owner = {}
+    raise Busy(
+        f"sweep {folder.name!r} is being run by process {owner.get('pid', '?')} "
+        f"on {owner.get('host', '?')} since {owner.get('since', '?')}"
+    )
 
 
 def is_owned(folder: Path) -> bool:
     """Whether some process is running the sweep now."""
     try:
-        with (folder / "lock").open("r") as stream:
+        with (folder / LOCK).open("r") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -109,7 +168,12 @@ def is_owned(folder: Path) -> bool:
     return False
 
 
-def _named(storage: Path, name: str) -> Path:
+def named(storage: Path, name: str) -> Path:
+    """Where the sweep of a name lies, or would.
+
+    Raises:
+        UserError: The name could not be a folder's.
+    """
     if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} cannot name a sweep: letters, digits, `.`, `_` and `-`, at most 100, "

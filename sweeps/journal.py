@@ -19,6 +19,9 @@ Records by `kind`:
     promote   a trial that waited goes on: epoch, reason
     join      a trial has been added to the plan: the trial
     heard     the driver takes a trial's report in, before it decides: epoch
+    amend     the plan is another from now on: its changed parts, and the trials that it adds
+    reopen    a trial that had trained all of its epochs is to train more: epoch, reason
+    retire    a confirmation counts no more: reason
     sweep     the driver's own state: running, finished, interrupted, failed; the sweep's id
 """
 

@@ -219,7 +219,8 @@ class Keeper:
         except ConfigError as error:
             return f"its configuration is none here: {error.problems[0]}"
         plan = dict(flatten(RunConfig.of(planned).as_mapping()))
-        for key in sorted(made.keys() | plan.keys()):
+        # How long it trains may have been extended since.
+        for key in sorted((made.keys() | plan.keys()) - {"epochs"}):
             if made.get(key) != plan.get(key):
                 return f"it is of another run: {key} is {made.get(key)}, not {plan.get(key)}"
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from gancore.schema import MISSING, Option
 from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
 from sweeps.console import Console
+from sweeps.errors import DamagedSweep
 from sweeps.receipt import costs, receipt
 from sweeps.results import Results
 from sweeps.terminal import leaderboard, print_verdict, trial_table, warn
@@ -24,14 +25,26 @@ from sweeps.troubles import troubles
 
 def list_sweeps(storage: Path, *, as_json: bool) -> None:
     """Prints every sweep of a storage folder with its state and its best."""
-    rows = [sweep_facts(Results.read(place)) for place in folder.every(storage)]
+    rows, damaged = [], []
+    for place in folder.every(storage):
+        try:
+            rows.append(sweep_facts(Results.read(place)))
+        except DamagedSweep as error:
+            damaged.append({"name": place.name, "state": "damaged", "reason": str(error)})
     if as_json:
-        _print_json(rows)
+        _print_json([*rows, *damaged])
         return
     console = Console(highlight=False)
-    if not rows:
+    if rows:
+        console.print(_sweep_table(rows))
+    for row in damaged:
+        console.print(Text(f"damaged: {row['reason']}"), soft_wrap=True)
+    if not rows and not damaged:
         console.print(f"no sweeps in {storage}: start one with `gansweep run FILE`")
-        return
+
+
+def _sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A line a sweep."""
     lines = [
         (
             row["name"],
@@ -52,7 +65,7 @@ def list_sweeps(storage: Path, *, as_json: bool) -> None:
     table.add_column(last, no_wrap=True)
     for line in lines:
         table.add_row(*line)
-    console.print(table)
+    return table
 
 
 def show_sweep(place: Path, *, as_json: bool) -> None:

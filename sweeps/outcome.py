@@ -130,6 +130,13 @@ class TrialResult:
                 self._bind(record["epoch"])
                 if not self.ended:
                     self.state, self.reason = "paused", record["reason"]
+            case "reopen" if self.state == "completed" and record["epoch"] >= self.epoch:
+                self.state = "paused" if record["waits"] else "waiting"
+                self.reason = record["reason"]
+            case "retire":
+                self.reason = record["reason"]
+                if not self.ended:
+                    self.state = "stopped"
             case "promote":
                 if self.state == "paused":
                     self.state, self.reason = "waiting", record["reason"]

@@ -7,23 +7,23 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from gancore.catalogue import Catalogue
 from gancore.config import score_key
-from gancore.files import write_json
-from sweeps import journal
-from sweeps.errors import UserError
-from sweeps.folder import NAME
+from sweeps import journal, planfile
+from sweeps.edits import meaning
+from sweeps.errors import DamagedSweep
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import Search, seed_of
 from sweeps.spec import SweepSpec
 
-FILE = "plan.json"
 UID_LENGTH = 60
+_UID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Trial:
             and the values of the dimensions that both have.
         varied: Value by dotted path, scientific and nuisance.
         config: Its whole `RunConfig`, as nested mappings.
-        phase: Whether it searches, or trains a point that the search found again.
+        phase: Whether it searches, or trains a point that the search found again; `retired` is such
+            a confirmation that no longer counts, since a larger search found a better point.
         repeats: Of a confirmation, the trial whose point it has.
         source, begins: Of a trial that takes over another's state: whose, and after which epoch.
         before: Of a confirmation of such a trial, what it trains with at first: for each stretch
@@ -62,16 +63,17 @@ class Trial:
     seed: int
     varied: Mapping[str, Any]
     config: Mapping[str, Any]
-    phase: Literal["explore", "confirm"] = "explore"
+    phase: Literal["explore", "confirm", "retired"] = "explore"
     repeats: str | None = None
     source: str | None = None
     begins: int = 0
     before: tuple[tuple[int, Mapping[str, Any]], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (self.uid, self.repeats, self.source):
-            if name is not None and not NAME.fullmatch(name):
-                raise UserError(f"plan.json: no trial can be named {name[:100]!r}: it is a file's")
+        # Files and folders have these names, and a plan may come from a stranger.
+        for name in (self.uid, self.source, self.repeats):
+            if name is not None and (not _UID.fullmatch(name) or name == journal.DRIVER):
+                raise ValueError(f"{name!r} cannot name a trial")
         # JSON knows no tuples.
         object.__setattr__(self, "before", tuple((until, run) for until, run in self.before))
 
@@ -97,6 +99,8 @@ class Plan:
         confirm: What is trained again; its trials join when the search is over.
         stop_on: Verdicts that end a trial.
         tied: The paths whose values follow another's, and so tell nothing of their own.
+        asked: What the sweep file asked for, by key, however it was written (see `edits`).
+        source: Digest of the sweep file's text, so that an edited copy of it is noticed.
     """
 
     name: str
@@ -113,6 +117,8 @@ class Plan:
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
     tied: tuple[str, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def epochs(self) -> int:
@@ -149,36 +155,71 @@ class Plan:
 
     def write(self, folder: Path) -> None:
         """Writes `plan.json` into the folder of a sweep."""
-        write_json(folder / FILE, self.to_json())
+        planfile.write(folder, self.to_json())
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
-        """The plan of a sweep's folder, with the trials that have joined since it was made."""
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return cls(
-            name=content["name"],
-            objective=content["objective"],
-            goal=content["goal"],
-            scientific=tuple(content["scientific"]),
-            search=Search(**content.get("search", {})),
-            schedule=Schedule(**content["schedule"]),
-            confirm=Confirm(**content["confirm"]) if content.get("confirm") else None,
-            budget=Budget(**content.get("budget", {})),
-            resources=Resources(**content["resources"]),
-            stop_on=tuple(content["stop_on"]),
-            plugins=tuple(content["plugins"]),
-            arms=tuple(Arm(**arm) for arm in content["arms"]),
-            trials=tuple(Trial(**trial) for trial in content["trials"]),
-            tied=tuple(content.get("tied", ())),
-        ).joined(
-            Trial(**record["trial"])
-            for record in journal.read(folder, journal.DRIVER)
-            if record["kind"] == "join"
-        )
+        """The plan of a sweep's folder, with all that has joined or changed since it was made.
+
+        Raises:
+            DamagedSweep: It is no plan, or not as it was written.
+        """
+        content = planfile.read(folder)
+        where: Path = folder / planfile.FILE
+        try:
+            plan = cls(
+                name=content["name"],
+                objective=content["objective"],
+                goal=content["goal"],
+                scientific=tuple(content["scientific"]),
+                stop_on=tuple(content["stop_on"]),
+                trials=tuple(Trial(**trial) for trial in content["trials"]),
+                tied=tuple(content.get("tied", ())),
+                **{"search": Search(), "confirm": None, "budget": Budget(), **_parts(content)},
+            )
+            where = journal.journal_folder(folder) / f"{journal.DRIVER}.jsonl"
+            for record in journal.read(folder, journal.DRIVER):
+                plan = plan.after(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise DamagedSweep(f"{where}: is no plan of a sweep: {why}") from None
+        return plan
+
+    def after(self, record: journal.Record) -> Plan:
+        """The plan after a record of the driver's; most say nothing of it, none changes it twice.
+
+        Raises:
+            KeyError, TypeError, ValueError: The record is none that this package writes.
+        """
+        match record["kind"]:
+            case "join":
+                return self.joined([Trial(**record["trial"])])
+            case "amend":
+                trials = [_of_length(trial, record.get("epochs")) for trial in self.trials]
+                amended = replace(self, trials=tuple(trials), **_parts(record))
+                return amended.joined(Trial(**trial) for trial in record.get("trials", ()))
+            case "retire":
+                trials = [
+                    replace(t, phase="retired") if t.uid == record["trial"] else t
+                    for t in self.trials
+                ]
+                return replace(self, trials=tuple(trials))
+        return self
 
     def joined(self, trials: Iterable[Trial]) -> Plan:
-        """The plan with more trials at its end."""
-        return replace(self, trials=(*self.trials, *trials))
+        """The plan with more trials at its end; those that it has already are passed over."""
+        new = tuple(trial for trial in trials if trial.uid not in self._by_uid)
+        return replace(self, trials=(*self.trials, *new)) if new else self
+
+    @property
+    def next_number(self) -> int:
+        """The number of a trial that joins."""
+        return 1 + max(int(t.uid.partition("-")[0]) for t in self.trials if t.source is None)
+
+    @property
+    def digits(self) -> int:
+        """How many digits a trial's number has."""
+        return len(self.trials[0].uid.partition("-")[0])
 
     @cached_property
     def searched(self) -> dict[str, int]:
@@ -268,7 +309,46 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
         arms=arms,
         trials=tuple(trials),
         tied=tuple(tie.path for tie in spec.space.ties),
+        asked=meaning(spec),
+        source=digest_of(spec.text),
     )
+
+
+def _parts(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a plan that `plan.json` has, or of which an `amend` record says another."""
+    made: dict[str, Any] = {}
+    for key, kind in (
+        ("search", Search),
+        ("schedule", Schedule),
+        ("confirm", Confirm),
+        ("budget", Budget),
+        ("resources", Resources),
+    ):
+        if content.get(key) is not None:
+            made[key] = kind(**content[key])
+    if "arms" in content:
+        made["arms"] = tuple(Arm(**arm) for arm in content["arms"])
+    if "asked" in content:
+        made["asked"] = dict(content["asked"])
+    if "source" in content:
+        made["source"] = str(content["source"])
+    if "plugins" in content:
+        made["plugins"] = tuple(content["plugins"])
+        if wrong := [m for m in made["plugins"] if not _MODULE.fullmatch(m)]:
+            raise ValueError(f"{wrong[0]!r} cannot name a module")
+    return made
+
+
+def _of_length(trial: Trial, epochs: int | None) -> Trial:
+    """A trial that is to train so many epochs."""
+    if epochs is None:
+        return trial
+    return replace(trial, config={**trial.config, "epochs": epochs})
+
+
+def digest_of(text: str) -> str:
+    """What tells a sweep file from an edited one."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def label_of(arm: Mapping[str, Any]) -> str:

@@ -28,12 +28,16 @@ class Cost:
 
 def costs(results: Results) -> list[Cost]:
     """A row an arm, in the order of the plan."""
-    phases = {phase: results.of_phase(phase) for phase in ("explore", "confirm")}
+    phases = {phase: results.of_phase(phase) for phase in ("explore", "confirm", "retired")}
     return [
         Cost(
             arm=arm,
             search=sum(map(seconds, trials)),
-            confirm=sum(map(seconds, phases["confirm"].get(arm, []))),
+            confirm=sum(
+                seconds(trial)
+                for phase in ("confirm", "retired")
+                for trial in phases[phase].get(arm, [])
+            ),
             spared=sum(_spared(results, trial) for trial in trials),
         )
         for arm, trials in phases["explore"].items()

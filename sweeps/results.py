@@ -58,8 +58,7 @@ class Results:
         # word on a trial comes after the trial's own.
         driver = self._new(journal.DRIVER)
         for record in driver:
-            if record["kind"] == "join":
-                self.join(Trial(**record["trial"]))
+            self._plan_anew(record)
         for writer in journal.writers(self.folder):
             if writer in self.trials:
                 for record in self._new(writer):
@@ -80,7 +79,7 @@ class Results:
         elif record["kind"] == "heard":
             self.undecided = record["trial"], record["epoch"]
             self.heard.append(self.undecided)
-        elif record["kind"] != "join" and record["trial"] in self.trials:
+        elif record["kind"] not in ("join", "amend") and record["trial"] in self.trials:
             self.trials[record["trial"]].add(record)
             if self.undecided == (record["trial"], record["epoch"]):
                 self.undecided = None
@@ -103,6 +102,19 @@ class Results:
         if trial.uid not in self.trials:
             self.plan = self.plan.joined([trial])
             self.trials[trial.uid] = TrialResult(trial, self.plan.objective, self.plan.goal)
+
+    def _plan_anew(self, record: journal.Record) -> None:
+        """What the driver says of the plan; again, it changes nothing."""
+        if record["kind"] == "join":
+            self.join(Trial(**record["trial"]))
+        if record["kind"] not in ("amend", "retire"):
+            return
+        self.plan = self.plan.after(record)
+        for trial in self.plan.trials:
+            known = self.trials.setdefault(
+                trial.uid, TrialResult(trial, self.plan.objective, self.plan.goal)
+            )
+            known.trial = trial
 
     @property
     def exit_code(self) -> int:
@@ -146,10 +158,13 @@ class Results:
     @property
     def to_join(self) -> int:
         """How many trials are still to be planned: of a search that learns, and confirmations."""
-        if self.state == "finished" or any(r.trial.repeats for r in self.trials.values()):
+        search = [r for r in self.trials.values() if r.trial.phase == "explore"]
+        joined = sum(r.trial.phase == "confirm" for r in self.trials.values())
+        if self.state == "finished" or (joined and all(r.ended for r in search)):
             return 0
-        search = sum(r.trial.source is None for r in self.trials.values())
-        return sum(self.plan.searched.values()) - search + self.plan.confirmations
+        planned = sum(r.trial.source is None for r in search)
+        to_search = sum(self.plan.searched.values()) - planned
+        return to_search + max(0, self.plan.confirmations - joined)
 
     @property
     def epochs_saved(self) -> int:

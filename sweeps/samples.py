@@ -8,13 +8,15 @@ from pathlib import Path
 
 from gancore.files import write_atomically
 from sweeps import trust
-from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.errors import DamagedSweep, EnvironmentTrouble, UserError
 from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.plan import Plan
 from sweeps.results import Results
 from sweeps.trial import prepare_process
 
 CHECKPOINT = re.compile(r"epoch-\d{1,9}\.pt")
+
+CHECKPOINT = re.compile(r"epoch-[0-9]+\.pt")
 
 
 def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: Path | None) -> Path:
@@ -64,11 +66,13 @@ def checkpoint_of(place: Path, uid: str | None, epoch: int | None = None) -> Pat
         return _inside(place, _kept(folder / "checkpoints", uid, epoch))
     try:
         best = json.loads((folder / "best.json").read_text())
+        name = str(best["checkpoint"])
     except FileNotFoundError:
         raise UserError(f"trial {uid!r} has no checkpoint yet") from None
-    name = str(best["checkpoint"])
-    if not CHECKPOINT.fullmatch(name):
-        raise UserError(f"{folder / 'best.json'}: {name[:100]!r} is not a checkpoint's name")
+    except (ValueError, KeyError, TypeError):
+        name = ""
+    if not CHECKPOINT.fullmatch(name):  # A path would lead out of the sweep.
+        raise DamagedSweep(f"{folder / 'best.json'}: names no checkpoint of the trial")
     return _inside(place, folder / "checkpoints" / name)
 
 

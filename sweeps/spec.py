@@ -24,7 +24,7 @@ from sweeps.schedule.rungs import rung_epochs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import MAX_TRIALS, Range, Search, Space
 from sweeps.variation import changeable
-from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, read_yaml
+from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, parse_yaml, read_yaml
 
 ENOUGH = 500
 """Points that are looked at when there are too many to run anyway."""
@@ -102,6 +102,19 @@ def load(path: Path, plugins: Path | None = None) -> SweepSpec:
     """
     path = Path(path)
     return _Reader(read_yaml(path), plugins or path.parent, path.stem).spec()
+
+
+def read(text: str, name: str, plugins: Path) -> SweepSpec:
+    """The text of a sweep file, checked down to each of its trials.
+
+    Args:
+        name: Of a sweep that its file does not name.
+        plugins: Where the user's modules are looked for first.
+
+    Raises:
+        SpecError: With every problem that the text has.
+    """
+    return _Reader(parse_yaml(text, ""), plugins, name).spec()
 
 
 def plugin_files(spec: SweepSpec) -> list[Path]:

@@ -8,24 +8,36 @@ import shutil
 import signal
 import sys
 import threading
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from gancore import determinism
 from gancore.files import clear_temporaries, write_atomically
-from sweeps import cluster, folder, journal, provenance, storage, tracking, trust
+from sweeps import (
+    asking,
+    cluster,
+    folder,
+    journal,
+    pinned,
+    planfile,
+    provenance,
+    storage,
+    tracking,
+    trust,
+)
+from sweeps.asking import Source
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
-from sweeps.errors import EnvironmentTrouble
+from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.extending import COPY, settle
 from sweeps.journal import Journal
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results
-from sweeps.spec import SweepSpec, load
+from sweeps.spec import SweepSpec
 from sweeps.version import code_version
 
 LEFT_SECONDS = 60
@@ -51,6 +63,7 @@ class Options:
         tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
         verbose: Lets Ray and Tune speak.
         insecure: Joins a cluster that asks nobody for a token.
+        accept_data_change: Goes on though the pictures are not those that the sweep began with.
         watch: Shows progress; None shows nothing.
     """
 
@@ -59,16 +72,14 @@ class Options:
     tracking_uri: str | None = None
     verbose: bool = False
     insecure: bool = False
+    accept_data_change: bool = False
     watch: Watch | None = None
 
 
-def run(
-    source: str | Path | Mapping[str, Any] | SweepSpec,
-    options: Options | None = None,
-    *,
-    name: str | None = None,
-) -> Results:
+def run(source: Source, options: Options | None = None, *, name: str | None = None) -> Results:
     """Runs a sweep from its file, its mapping or its specification, to the end.
+
+    Where a sweep of the name has begun and its file asks for the same, it goes on.
 
     Args:
         name: Of the sweep; None takes the file's `name`, or its file name.
@@ -78,69 +89,108 @@ def run(
 
     Raises:
         UserError: The file is wrong, with every problem in it.
-        Busy: The name is in use.
+        Busy: The name is in use: by a sweep that is finished, or of another question, with every
+            key of which the file says something else.
         EnvironmentTrouble: Ray or the storage cannot be used, or pictures or weights are missing.
     """
     options = options or Options()
-    spec = load_spec(source)
+    spec = asking.load_spec(source)
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
     plan = make_plan(spec)
-    place = folder.create(options.storage.resolve(), name or plan.name)
-    write_atomically(place / "sweep.yaml", spec.text.encode())
-    _copy_plugins(spec, place)
-    plan.write(place)
-    trust.remember(place)
+    place = folder.named(options.storage.resolve(), name or plan.name)
+    if folder.is_sweep(place):
+        return _execute(place, options, lambda: asking.again(place, source, spec))
+    with folder.built(place.parent, place.name) as draft:
+        write_atomically(draft / COPY, spec.text.encode())
+        _copy_plugins(spec, draft)
+        plan.write(draft)
+        trust.remember(draft)
     return _execute(place, options)
 
 
-def resume(place: Path, options: Options | None = None) -> Results:
+def resume(place: Path, options: Options | None = None, *, source: Source | None = None) -> Results:
     """Goes on with a sweep: trials that ended stay as they are, others go on from their newest
     checkpoint, and the scheduler's rungs are rebuilt from the journal.
+
+    Args:
+        source: The sweep's file as it is now; None takes the sweep's own copy, if that has been
+            edited. What changes no trial is taken over: `resources` and `budget`.
 
     Raises:
         Busy: The sweep is running.
         UserError: It has plug-ins that this user neither ran nor trusts.
+        UserError: The file asks for more than the sweep does, or for something else.
     """
     trust.check(place)
+    options = options or Options()
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
     results = Results.read(place)
     if results.state == "finished":
+        asking.edited(place, source)
         return results
-    return _execute(place, options or Options())
+    return _execute(place, options, lambda: asking.edited(place, source))
 
 
-def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
-    """A checked specification from any of its forms, its schedule calibrated where it asks so.
+def extend(
+    place: Path,
+    source: Source | None = None,
+    options: Options | None = None,
+    *,
+    wanted: Mapping[str, int] | None = None,
+) -> Results:
+    """Adds trials, arms, epochs or seeds to a sweep, and goes on with it.
+
+    Args:
+        source: The larger sweep; None takes the sweep's own file.
+        wanted: Numbers that are set in it, such as `{"search.trials_each": 16}`.
 
     Raises:
-        UserError: The file is wrong, or its curves cannot be used.
+        Busy: The sweep is running.
+        UserError: It asks for nothing more, for something else, or for what could only have been
+            planned from the start.
     """
-    if isinstance(source, SweepSpec):
-        return source
-    spec = SweepSpec.of(source) if isinstance(source, Mapping) else load(Path(source))
-    schedule = spec.schedule
-    if schedule.calibrate is None:
-        return spec
-    from sweeps.simulate import calibrated
+    options = options or Options()
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
+    spec = asking.larger(place, source, wanted or {})
 
-    plan = make_plan(spec)
-    curves = spec.folder / schedule.calibrate
-    grace, eta = calibrated(
-        curves, plan.epochs, plan.goal, variant=schedule.variant, brackets=schedule.brackets
-    )
-    return replace(spec, schedule=replace(schedule, grace=grace, eta=eta))
+    def amendment() -> dict[str, Any]:
+        asked = asking.more(place, source, spec)
+        _copy_plugins(spec, place)
+        trust.remember(place)
+        return asked
+
+    return _execute(place, options, amendment)
 
 
-def _execute(place: Path, options: Options) -> Results:
+def _execute(
+    place: Path,
+    options: Options,
+    amendment: Callable[[], Mapping[str, Any] | None] = lambda: None,
+) -> Results:
+    """Trains what is left of a sweep.
+
+    Args:
+        amendment: Gives what is to be amended, once nobody else can change the sweep.
+    """
     place = place.resolve()  # Workers have folders of their own.
-    plan = Plan.read(place)
     with storage.named(place), folder.owned(place), Journal(place, journal.DRIVER) as log:
         for part in (place, place / "evaluation"):
             clear_temporaries(part, older_than=LEFT_SECONDS)
-        results = Results.read(place)
-        before = provenance.attempts(results)
-        identity = journal.sweep_id(place) or uuid.uuid4().hex
+        amended = amendment()
+        identity = journal.sweep_id(place) or planfile.identity(place) or uuid.uuid4().hex
         log.append(
             "sweep", state="running", id=identity, pid=os.getpid(), code_version=code_version()
         )
+        if options.accept_data_change:
+            pinned.forget(place)
+        if amended:
+            log.append("amend", **amended)
+        settle(place, log)
+        plan, results = Plan.read(place), Results.read(place)
+        before = provenance.attempts(results)
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
         with options.watch(results) if options.watch else nullcontext():
@@ -235,6 +285,8 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> None:
     with terminated_as_interrupted():
         tuner.fit()
     if missing.what:
+        if missing.refused:
+            raise UserError(missing.what)
         raise missing.error or EnvironmentTrouble(missing.what)
 
 
@@ -286,6 +338,8 @@ def _copy_plugins(spec: SweepSpec, place: Path) -> None:
     """The user's modules travel with the sweep: every worker, and every later day, sees them."""
     for path in spec.plugin_roots():
         target = place / "plugins" / path.name
+        if target.exists():
+            continue  # Of a sweep that is extended.
         target.parent.mkdir(exist_ok=True)
         if path.is_dir():
             shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from gancore.files import write_atomically
-from sweeps import plugins, storage
+from sweeps import pinned, plugins, storage
 from sweeps.errors import Superseded, Unwritable
 from sweeps.folder import GRID_SCALE
 from sweeps.journal import Journal
@@ -40,6 +40,7 @@ class Progress:
         stage: Scores of unlike stages are never compared.
         ended: By itself: diverged, failed, or stopped by its verdict.
         unable: What is missing, or wrong with the storage, that concerns all trials, in one line.
+        refused: It is there, but not to be used unless the user says so.
     """
 
     uid: str
@@ -48,6 +49,7 @@ class Progress:
     stage: int = 0
     ended: bool = False
     unable: str = ""
+    refused: bool = False
 
 
 def run_trial(
@@ -71,7 +73,8 @@ def run_trial(
         return  # A later attempt goes on; this one was thought dead.
     except (Unavailable, Unwritable) as error:
         # No other trial could run either: this one does not count as tried.
-        yield Progress(uid, epoch, math.inf, ended=True, unable=str(error))
+        refused = isinstance(error, pinned.DataChanged)
+        yield Progress(uid, epoch, math.inf, ended=True, unable=str(error), refused=refused)
 
 
 def _attempt(
@@ -79,7 +82,8 @@ def _attempt(
 ) -> Iterator[Progress]:
     result = keeper.result
     uid = result.trial.uid
-    if result.ended and result.state != "failed":
+    longer = result.state == "completed" and result.epoch < result.trial.epochs
+    if result.ended and result.state != "failed" and not longer:
         yield _last(result)  # The attempt before died after its last word.
         return
     try:
@@ -93,6 +97,7 @@ def _attempt(
         training = _train(sweep, result.trial, found.state if found else None, device)
         passport = training.system.passport()
         made = made_with(result.trial, training.device, versions())
+        pinned.check(sweep, result.trial.config["data"], _pictures(training, passport.data))
         keeper.begin(
             {
                 "from_epoch": training.epoch,
@@ -118,6 +123,14 @@ def _attempt(
         keeper.end(result.epoch, end)
         write_atomically(keeper.folder / "error.txt", scrubbed(traceback.format_exc()).encode())
         yield Progress(uid, result.epoch, math.inf, ended=True)
+
+
+def _pictures(training: Training, scored: str) -> dict[str, str]:
+    """The fingerprints of what a run learns from and of what it is scored against."""
+    from gancore.data import cache_root, load
+
+    train = load(training.config.data, "train", cache_root()).fingerprint
+    return {"train": train, "scored": scored}
 
 
 def _last(result: TrialResult) -> Progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 import random
@@ -16,7 +15,7 @@ from PIL import Image
 
 from sweeps import SweepSpec, journal, make_plan
 from sweeps.journal import Journal
-from sweeps.plan import Plan
+from sweeps.plan import Plan, Trial
 
 LOSSES = ("nonsaturating", "hinge", "wasserstein_gp", "minimax", "least_squares")
 PENALISED = "wasserstein_gp"
@@ -60,11 +59,8 @@ def script_sweep(
         weight = {"log_uniform": [0.1, 10], "when": {"loss.name": PENALISED}}
         content["nuisance"]["loss.gp_weight"] = weight
     plan = make_plan(SweepSpec.of(content))
-    plan.write(place)
-    file = place / "plan.json"
-    plain = json.loads(file.read_text())
-    plain["trials"] += _confirmations(plain["trials"], losses, seeds)
-    file.write_text(json.dumps(plain))
+    again = _confirmations([vars(trial) for trial in plan.trials], losses, seeds)
+    plan.joined(Trial(**trial) for trial in again).write(place)
     (place / "sweep.yaml").write_text("# Which loss wins?\nbase: {data: mnist5k}\n")
     pictures = _pictures(place, 8) if grids else []
     with patch("os.fsync"):

@@ -16,18 +16,22 @@ class Scheduled:
     """ASHA over the trials of a search, or a schedule that ends nobody.
 
     Rebuilt from the journal, so that a sweep goes on after an interruption with the very rungs
-    that it had: reports are told again in the order in which they were heard.
+    that it had: reports are told again in the order in which they were heard, and what is said of
+    each now stands in `replayed`, by trial and epoch.
     """
 
     def __init__(self, results: Results) -> None:
         plan = results.plan
         self._within = plan.schedule.within
         self._rules = _rules(plan)
+        self.replayed: dict[tuple[str, int], Decision] = {}
         if self._rules is None:
             return
         for trial, point, *_ in judged(results):
             if trial.phase == "explore":
-                self.judge(trial, point.epoch, point.values[plan.objective], point.stage)
+                score = point.values[plan.objective]
+                decision = self.judge(trial, point.epoch, score, point.stage)
+                self.replayed[trial.uid, point.epoch] = decision
         self._rules.settle({u for u, r in results.trials.items() if r.state == "paused"})
         for result in results.trials.values():
             early = result.ended and result.epoch < result.trial.epochs

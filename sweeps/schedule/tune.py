@@ -37,11 +37,13 @@ class Dispatch(Protocol):
 class Missing(Stopper):
     """Ends the whole sweep once something is missing which all need, as a trial or the driver says.
 
-    `what` is one line, empty until then; `error` is the driver's own.
+    `what` is one line, empty until then; `error` is the driver's own, and `refused` says that it is
+    for the user to decide.
     """
 
     def __init__(self) -> None:
         self.what = ""
+        self.refused = False
         self.error: GansweepError | None = None
 
     @contextmanager
@@ -54,7 +56,8 @@ class Missing(Stopper):
             self.what = self.what or str(error)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
-        self.what = self.what or str(result.get("unable", ""))
+        if not self.what:
+            self.what, self.refused = str(result.get("unable", "")), bool(result.get("refused"))
         return bool(self.what)
 
     def stop_all(self) -> bool:

@@ -27,6 +27,7 @@ class Adaptive:
         events = list(history(results))
         self._tpe.replay(events)
         self._told = {event.uid: event for event in events if isinstance(event, Told)}
+        self._number = self._plan.next_number
         self._counts = Counter({label: 0 for label in arms})
         self._counts.update(t.arm for t in self._plan.trials if t.phase == "explore")
 
@@ -41,8 +42,8 @@ class Adaptive:
             return None
         arm, draw = min(self._counts.items(), key=lambda pair: pair[1])
         self._counts[arm] += 1
-        digits = len(self._plan.trials[0].uid.partition("-")[0])
-        uid = uid_of(self._counts.total() - 1, arm, digits)
+        uid = uid_of(self._number, arm, self._plan.digits)
+        self._number += 1
         varied = self._tpe.ask(uid, arm)
         seed = seed_of(self._plan.search.seed, draw)
         return Trial(uid, arm, draw, seed, varied, self._spec.config(varied, seed))

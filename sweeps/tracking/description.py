@@ -84,6 +84,7 @@ def trial_tags(result: TrialResult, state: str, sweep: str) -> dict[str, str]:
         ARM: trial.arm,
         "gansweep.draw": trial.draw,
         "gansweep.phase": trial.phase,
+        "gansweep.planned_epochs": trial.epochs,
         "gansweep.repeats": trial.repeats,
         "gansweep.source": trial.source,
         "gansweep.begins": trial.begins if trial.source else None,
@@ -210,11 +211,19 @@ def sweep_tags(results: Results, state: str) -> dict[str, str]:
         "gansweep.best_trial": best.trial.uid if best else None,
         "gansweep.best_arm": best.trial.arm if best else None,
         f"gansweep.best_{results.plan.objective}": best.best if best else None,
+        "gansweep.extended": "; ".join(extensions(results)),
         "gansweep.code_version": first.get("code_version"),
         "gansweep.folder": results.folder,
         **_source(),
     }
     return _texts(tags)
+
+
+def extensions(results: Results) -> Iterator[str]:
+    """What was added to the sweep since it was planned."""
+    for record in journal.read(results.folder, journal.DRIVER):
+        if record["kind"] == "amend":
+            yield from record["edits"]
 
 
 def best_so_far(results: Results) -> Iterator[Value]:

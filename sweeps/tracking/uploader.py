@@ -120,7 +120,9 @@ class Uploader:
             now = (result.epoch, _state(result, over), len(result.starts))
             sent = self._memory.runs.get(uid)
             told = sent and (sent.epoch, sent.state, sent.attempts)
-            if now != told or (look and sent and sent.evaluations != self._evaluations(uid)):
+            retired = over and result.trial.phase == "retired"  # Its run may say otherwise.
+            later = look and sent and sent.evaluations != self._evaluations(uid)
+            if now != told or later or retired:
                 found.append(result)
         return found
 

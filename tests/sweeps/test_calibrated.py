@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.asking import load_spec
 from sweeps.errors import UserError
 from sweeps.simulate import calibrated
-from sweeps.sweep import load_spec
 
 SWEEP = """
 base: {data: digits, model: mlp, epochs: 9}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scripted_sweep import LOSSES, analysis_of, script_sweep
 
+from sweeps import planfile
 from sweeps.errors import UserError
 from sweeps.journal import journal_folder
 from sweeps.report import report_data, shown_trials, write_report
@@ -149,11 +150,11 @@ def test_labels_cannot_leave_their_place(place: Path, tmp_path: Path) -> None:
     copy.mkdir()
     for name in ("journal", "plan.json"):
         (copy / name).symlink_to(place / name)
-    text = (place / "plan.json").read_text()
+    text = json.dumps(planfile.read(place))
     for loss, evil in zip(("hinge", "minimax"), EVIL, strict=True):
         text = text.replace(f'"arm": "{loss}"', f'"arm": {json.dumps(evil)}')
     (copy / "plan.json").unlink()
-    (copy / "plan.json").write_text(text)
+    planfile.write(copy, json.loads(text))
     (copy / "sweep.yaml").write_text(f"# {EVIL[1]}")
     told = analysis_of(EVIL)
     page = write_report([Results.read(copy)], tmp_path / "report", told).read_text()

@@ -14,6 +14,7 @@ import pytest
 from evil_sweep import PAYLOADS, write_evil_sweep
 from scripted_sweep import LOSSES, analysis_of, script_sweep
 
+from sweeps import planfile
 from sweeps.compare.analysis import analysis
 from sweeps.report import write_report
 from sweeps.results import Results
@@ -292,10 +293,10 @@ def test_nothing_is_wider_than_a_phone(browser: str, report: Path) -> None:
 def test_labels_are_text(browser: str, tmp_path: Path) -> None:
     evil = ("<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>")
     place = script_sweep(tmp_path / "evil", losses=("hinge", "minimax"), each=3, grids=2)
-    plan = (place / "plan.json").read_text()
+    plan = json.dumps(planfile.read(place))
     for loss, label in zip(("hinge", "minimax"), evil, strict=True):
         plan = re.sub(f'"arm": ?"{loss}"', lambda _, told=label: f'"arm": {json.dumps(told)}', plan)
-    (place / "plan.json").write_text(plan)
+    planfile.write(place, json.loads(plan))
     file = write_report([Results.read(place)], tmp_path / "report", analysis_of(evil))
 
     async def act(page: Page) -> None:

@@ -14,15 +14,20 @@ from sweeps.errors import Busy, UserError
     "name", ["../x", "/abs", "a/b", "", ".hidden", "-dash", "a\nb", "a\0b", "x" * 101, "a b", "ünï"]
 )
 def test_a_name_that_could_leave_its_place_makes_nothing(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="cannot name a sweep"):
-        folder.create(tmp_path / "runs", name)
+    with (
+        pytest.raises(UserError, match="cannot name a sweep"),
+        folder.built(tmp_path / "runs", name),
+    ):
+        pass
     assert list(tmp_path.rglob("*")) in ([], [tmp_path / "runs"])
 
 
 def test_a_name_in_use_is_refused_with_the_way_on(tmp_path: Path) -> None:
-    folder.create(tmp_path, "q")
-    with pytest.raises(Busy, match="gansweep resume q"):
-        folder.create(tmp_path, "q")
+    with folder.built(tmp_path, "q") as draft:
+        (draft / "plan.json").touch()
+    with pytest.raises(Busy, match="gansweep resume q"), folder.built(tmp_path, "q"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["q"]
 
 
 def test_the_owner_is_named_and_a_dead_one_is_none(tmp_path: Path) -> None:
