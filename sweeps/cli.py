@@ -9,6 +9,16 @@ from typing import Any
 
 import click
 
+from sweeps.cli_options import (
+    ACCEPT,
+    FILE,
+    found,
+    json_option,
+    running_options,
+    storage_option,
+    tracking_option,
+    trust_option,
+)
 from sweeps.errors import GansweepError
 
 # Imports stand in the commands: `--help` and a wrong file must answer at once.
@@ -34,70 +44,6 @@ class Commands(click.Group):
             raise SystemExit(130) from None
 
 
-def _storage(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--storage",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("runs"),
-        show_default=True,
-        envvar="GANSWEEP_STORAGE",
-        help="Folder of all sweeps; on a cluster, one that every node sees.",
-    )(command)
-
-
-def _tracking(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--tracking-uri",
-        envvar="GANSWEEP_TRACKING_URI",
-        show_envvar=True,  # An address with a password belongs there: `ps` shows arguments to all.
-        help="MLflow server; default: a store beside the sweeps.",
-    )(command)
-
-
-def _running(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--verbose", is_flag=True, help="Let Ray and Tune speak."),
-        click.option(
-            "--insecure", is_flag=True, help="Join a cluster that asks nobody for a token."
-        ),
-        _tracking,
-        click.option(
-            "--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."
-        ),
-    ):
-        command = option(command)
-    return _storage(command)
-
-
-def _trusting(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--trust", is_flag=True, help="Run the plug-ins of a sweep that somebody else made."
-    )(command)
-
-
-def _found(storage: Path, name: str, *, trust: bool) -> Path:
-    """The folder of a sweep whose plug-ins may be run; noted as such where they are trusted."""
-    from sweeps.folder import find
-    from sweeps.trust import remember
-
-    place = find(storage, name)
-    if trust:
-        remember(place)
-    return place
-
-
-def _json(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
-
-
-_FILE = click.argument("file", type=click.Path(path_type=Path))
-_ACCEPT = click.option(
-    "--accept-data-change",
-    is_flag=True,
-    help="Go on though the pictures are not those that the sweep began with.",
-)
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gansweep")
 def main() -> None:
@@ -105,9 +51,9 @@ def main() -> None:
 
 
 @main.command()
-@_FILE
+@FILE
 @click.option("--name", help="Name of the sweep; default: the file's.")
-@_running
+@running_options
 def run(file: Path, name: str | None, **where: Any) -> None:
     """Run a sweep here, or on a Ray cluster with --address."""
     from sweeps.sweep import run
@@ -118,9 +64,9 @@ def run(file: Path, name: str | None, **where: Any) -> None:
 @main.command()
 @click.argument("name_or_file")
 @click.option("--name", help="Of the sweep of a file; default: the file's.")
-@_ACCEPT
-@_trusting
-@_running
+@ACCEPT
+@trust_option
+@running_options
 def resume(name_or_file: str, name: str | None, trust: bool, **where: Any) -> None:
     """Go on with a sweep after any interruption, by its name or by its file as it is now."""
     from sweeps.asking import load_spec
@@ -131,7 +77,7 @@ def resume(name_or_file: str, name: str | None, trust: bool, **where: Any) -> No
     is_file = file.is_file() and (file.suffix or not is_sweep(named(where["storage"], file.name)))
     source = load_spec(file) if is_file else None
     wanted = name or (source.name if source else name_or_file)
-    place = _found(where["storage"], wanted, trust=trust)
+    place = found(where["storage"], wanted, trust=trust)
     _finish(lambda options: resume(place, options, source=file if source else None), **where)
 
 
@@ -141,9 +87,9 @@ def resume(name_or_file: str, name: str | None, trust: bool, **where: Any) -> No
 @click.option("--trials-each", type=click.IntRange(min=1), help="Trials of each arm, in all.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each trial, in all.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Confirmations of a point, in all.")
-@_ACCEPT
-@_trusting
-@_running
+@ACCEPT
+@trust_option
+@running_options
 def extend(
     name: str,
     file: Path | None,
@@ -158,14 +104,14 @@ def extend(
 
     given = {"search.trials_each": trials_each, "base.epochs": epochs, "confirm.seeds": seeds}
     wanted = {key: number for key, number in given.items() if number is not None}
-    place = _found(where["storage"], name, trust=trust)
+    place = found(where["storage"], name, trust=trust)
     _finish(lambda options: extend(place, file, options, wanted=wanted), **where)
 
 
 @main.command()
-@_FILE
+@FILE
 @click.option("--probe", is_flag=True, help="Train a few steps of each arm: tells hours and disk.")
-@_json
+@json_option
 def plan(file: Path, probe: bool, as_json: bool) -> None:
     """Show what a sweep would do; touches nothing."""
     from sweeps.asking import load_spec
@@ -211,8 +157,8 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True)
 @click.option("--until", type=float, help="Last step that counts; default: where the first ends.")
-@_storage
-@_json
+@storage_option
+@json_option
 def simulate(source: Path, storage: Path, **asked: Any) -> None:
     """Replay schedules on recorded curves (a CSV file, or a sweep's): what they cost and risk."""
     from sweeps.folder import find
@@ -223,7 +169,7 @@ def simulate(source: Path, storage: Path, **asked: Any) -> None:
 
 
 @main.command("try")
-@_FILE
+@FILE
 @click.option("--arm", help="An arm's label; default: the first.")
 @click.option("--draw", type=int, default=0, show_default=True, help="Which draw of the arm.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Shorter than the file says.")
@@ -237,8 +183,8 @@ def try_(file: Path, arm: str | None, draw: int, epochs: int | None, out: Path |
 
 
 @main.command("list")
-@_storage
-@_json
+@storage_option
+@json_option
 def list_(storage: Path, as_json: bool) -> None:
     """List the sweeps and their state."""
     from sweeps.listing import list_sweeps
@@ -248,8 +194,8 @@ def list_(storage: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("name")
-@_storage
-@_json
+@storage_option
+@json_option
 def show(name: str, storage: Path, as_json: bool) -> None:
     """Show a sweep's leaderboard and trials."""
     from sweeps.folder import find
@@ -265,8 +211,8 @@ def show(name: str, storage: Path, as_json: bool) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the report; default: the sweep's own, of several `report` here.",
 )
-@_storage
-@_json
+@storage_option
+@json_option
 def compare(names: tuple[str, ...], out: Path | None, storage: Path, as_json: bool) -> None:
     """Say which arm wins and how sure that is, and write the report, over one sweep or more."""
     from sweeps.compare.present import show_comparison
@@ -281,13 +227,13 @@ def compare(names: tuple[str, ...], out: Path | None, storage: Path, as_json: bo
 @click.option("--count", type=click.IntRange(1, 4096), default=64, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
-@_trusting
-@_storage
+@trust_option
+@storage_option
 def sample(name: str, trial: str | None, storage: Path, trust: bool, **asked: Any) -> None:
     """Draw pictures from a trial's best checkpoint (default: the best trial's)."""
     from sweeps.samples import write_samples
 
-    path = write_samples(_found(storage, name, trust=trust), trial, **asked)
+    path = write_samples(found(storage, name, trust=trust), trial, **asked)
     click.echo(path)
 
 
@@ -309,10 +255,10 @@ def sample(name: str, trial: str | None, storage: Path, trust: bool, **asked: An
     help="Splits of the pictures for an interval; default: 200, of Inception's features 20.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@_tracking
-@_trusting
-@_storage
-@_json
+@tracking_option
+@trust_option
+@storage_option
+@json_option
 def evaluate(
     name: str,
     trial: str | None,
@@ -327,7 +273,7 @@ def evaluate(
     from sweeps.evaluation import Asked
     from sweeps.scoreboard import show_evaluation
 
-    place = _found(storage, name, trust=trust)
+    place = found(storage, name, trust=trust)
     show_evaluation(place, trial, epoch, Asked(**asked), tracking_uri=tracking_uri, as_json=as_json)
 
 
@@ -337,18 +283,18 @@ def evaluate(
 @click.option("--epoch", type=click.IntRange(min=1), help="Default: the trial's best.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File in .pt2.")
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
-@_trusting
-@_storage
+@trust_option
+@storage_option
 def export(name: str, trial: str | None, storage: Path, trust: bool, **asked: Any) -> None:
     """Write a trial's generator (or classifier, or translator) for PyTorch alone to run."""
     from sweeps.export import export
 
-    done = export(_found(storage, name, trust=trust), trial, **asked)
+    done = export(found(storage, name, trust=trust), trial, **asked)
     click.echo(done.code)
 
 
 @main.command()
-@_storage
+@storage_option
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: the first free from 5000.")
 def ui(storage: Path, port: int | None) -> None:
     """Open MLflow on what the sweeps wrote; loopback only."""
@@ -359,22 +305,22 @@ def ui(storage: Path, port: int | None) -> None:
 
 @main.command()
 @click.argument("name")
-@_tracking
-@_trusting
+@tracking_option
+@trust_option
 @click.option("--rebuild", is_flag=True, help="Compare all that MLflow has with the journal.")
-@_storage
+@storage_option
 def sync(name: str, tracking_uri: str | None, storage: Path, trust: bool, rebuild: bool) -> None:
     """Send a sweep's journal to MLflow; what is there already is not sent twice."""
     from sweeps import tracking
 
-    place = _found(storage, name, trust=trust)
+    place = found(storage, name, trust=trust)
     uri = tracking_uri or tracking.default_uri(place.parent)
     tracking.sync(place, uri, rebuild=rebuild)
 
 
 def _listing(kind: str, summary: str) -> None:
     @main.command(kind, help=summary)
-    @_json
+    @json_option
     def command(as_json: bool) -> None:
         from sweeps.listing import list_components
 

@@ -81,7 +81,7 @@ class Results:
             self.heard.append(self.undecided)
         elif record["kind"] not in ("join", "amend") and record["trial"] in self.trials:
             self.trials[record["trial"]].add(record)
-            if self.undecided == (record["trial"], record["epoch"]):
+            if self.undecided == (record["trial"], record.get("epoch")):
                 self.undecided = None
 
     def _new(self, writer: str) -> list[journal.Record]:

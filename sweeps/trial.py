@@ -97,7 +97,7 @@ def _attempt(
         training = _train(sweep, result.trial, found.state if found else None, device)
         passport = training.system.passport()
         made = made_with(result.trial, training.device, versions())
-        pinned.check(sweep, result.trial.config["data"], _pictures(training, passport.data))
+        check_pictures(sweep, result.trial, training.config, passport.data)
         keeper.begin(
             {
                 "from_epoch": training.epoch,
@@ -125,12 +125,16 @@ def _attempt(
         yield Progress(uid, result.epoch, math.inf, ended=True)
 
 
-def _pictures(training: Training, scored: str) -> dict[str, str]:
-    """The fingerprints of what a run learns from and of what it is scored against."""
+def check_pictures(sweep: Path, trial: Trial, run: RunConfig, scored: str) -> None:
+    """Holds what a run learns from, and what it is scored against, to the sweep's first trial.
+
+    Raises:
+        sweeps.pinned.DataChanged: They are other pictures than those of the trials before.
+    """
     from gancore.data import cache_root, load
 
-    train = load(training.config.data, "train", cache_root()).fingerprint
-    return {"train": train, "scored": scored}
+    train = load(run.data, "train", cache_root()).fingerprint
+    pinned.check(sweep, trial.config["data"], {"train": train, "scored": scored})
 
 
 def _last(result: TrialResult) -> Progress:

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from sweeps.results import Results
 from sweeps.samples import checkpoint_of
 from sweeps.spec import read
 from sweeps.sweep import Options
-from sweeps.trial import _begin
+from sweeps.trial import check_pictures
 
 TEXT = """# Which loss wins?
 base:
@@ -655,19 +654,9 @@ class TestItsPictures:
 
 def begin(place: Path, number: int) -> None:
     """Begins a trial, without networks."""
-    import gancore.training
 
     trial = Plan.read(place).trials[number]
-    passport = SimpleNamespace(data="0", digest="0", as_mapping=dict)
-    training = SimpleNamespace(
-        system=SimpleNamespace(passport=lambda: passport),
-        config=RunConfig.of(trial.config),
-        epoch=0,
-        device="cpu",
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gancore.training, "train", lambda *_, **__: training)
-        _begin(place, trial, Results.read(place).trials[trial.uid], "cpu")
+    check_pictures(place, trial, RunConfig.of(trial.config), "0")
 
 
 def test_python_has_the_same_verbs(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""The options that several commands share, and what a name on the command line stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where all sweeps lie."""
+    return click.option(
+        "--storage",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        show_default=True,
+        envvar="GANSWEEP_STORAGE",
+        help="Folder of all sweeps; on a cluster, one that every node sees.",
+    )(command)
+
+
+def tracking_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which MLflow is told."""
+    return click.option(
+        "--tracking-uri",
+        envvar="GANSWEEP_TRACKING_URI",
+        show_envvar=True,  # An address with a password belongs there: `ps` shows arguments to all.
+        help="MLflow server; default: a store beside the sweeps.",
+    )(command)
+
+
+def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where and how a sweep runs."""
+    for option in (
+        click.option("--verbose", is_flag=True, help="Let Ray and Tune speak."),
+        click.option(
+            "--insecure", is_flag=True, help="Join a cluster that asks nobody for a token."
+        ),
+        tracking_option,
+        click.option(
+            "--address", help="A running Ray cluster (`auto`, `host:6379`); default: here."
+        ),
+    ):
+        command = option(command)
+    return storage_option(command)
+
+
+def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Whether a stranger's plug-ins may run."""
+    return click.option(
+        "--trust", is_flag=True, help="Run the plug-ins of a sweep that somebody else made."
+    )(command)
+
+
+def found(storage: Path, name: str, *, trust: bool) -> Path:
+    """The folder of a sweep whose plug-ins may be run; noted as such where they are trusted."""
+    from sweeps.folder import find
+    from sweeps.trust import remember
+
+    place = find(storage, name)
+    if trust:
+        remember(place)
+    return place
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Whether a machine reads the answer."""
+    return click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
+
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+ACCEPT = click.option(
+    "--accept-data-change",
+    is_flag=True,
+    help="Go on though the pictures are not those that the sweep began with.",
+)
