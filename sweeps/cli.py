@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import click
 
-from sweeps.errors import GansweepError
+from sweeps.errors import EnvironmentTrouble, GansweepError
 
 # Imports stand in the commands: `--help` and a wrong file must answer at once.
 
@@ -22,7 +24,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            if sys.stdout is not None:  # It is where it was closed before we began.
+                sys.stdout.flush()
+            return done
         except GansweepError as error:
             for line in str(error).splitlines():
                 click.echo(f"error: {line}", err=True)
@@ -30,6 +35,18 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise SystemExit(130) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # Who reads has seen enough; click ends in silence.
+            _let_go_of_output(error)
+            click.echo(f"error: {error}", err=True)
+            raise SystemExit(EnvironmentTrouble.exit_code) from None
+
+
+def _let_go_of_output(error: OSError) -> None:
+    """What cannot be written would be an error once more, when the interpreter ends."""
+    if error.filename is None and sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _storage(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,14 +99,15 @@ def run(file: Path, name: str | None, **where: Any) -> None:
 
 @main.command()
 @click.argument("name")
+@click.option("--retry-failed", is_flag=True, help="Try the trials that failed once more.")
 @_running
-def resume(name: str, **where: Any) -> None:
+def resume(name: str, retry_failed: bool, **where: Any) -> None:
     """Go on with a sweep after any interruption."""
     from sweeps.folder import find
     from sweeps.sweep import resume
 
     place = find(where["storage"], name)
-    _finish(lambda options: resume(place, options), **where)
+    _finish(lambda options: resume(place, options, retry_failed=retry_failed), **where)
 
 
 @main.command()

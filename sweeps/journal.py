@@ -8,11 +8,12 @@ Records by `kind`:
     start     a trial begins an attempt: node, device, versions, passport
     epoch     a reported point: epoch, values
     end       a trial ended by itself: verdict, reason, evidence
+    retry     a trial that failed is tried again: reason
     stop      the driver ended a trial: epoch, reason
     pause     the driver lets a trial wait at a rung: epoch, reason
     promote   a trial that waited goes on: epoch, reason
     join      a trial has been added to the plan: the trial
-    sweep     the driver's own state: running, finished, interrupted, failed
+    sweep     the driver's own state: running, finished, interrupted (by which signal), failed
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGINT
 from typing import Literal
 
 from gancore.files import write_atomically
@@ -42,6 +43,7 @@ class TrialResult:
 
     Args:
         reason: Why it ended, in words.
+        retried: It failed once, and has been tried again since.
         best: Best finite objective so far in its last stage, or None; `best_epoch` is where.
         improvements: The points at which `best` changed.
     """
@@ -54,6 +56,7 @@ class TrialResult:
     state: State = "waiting"
     verdict: str = ""
     reason: str = ""
+    retried: bool = False
     best: float | None = None
     best_epoch: int | None = None
     best_stage: int = 0
@@ -63,6 +66,11 @@ class TrialResult:
     def epoch(self) -> int:
         """The last epoch reported; before the first, the one that it goes on from."""
         return self.points[-1].epoch if self.points else self.trial.begins
+
+    @property
+    def attempt(self) -> int:
+        """The number of its newest attempt; 0 before the first."""
+        return max((int(start["attempt"]) for start in self.starts), default=0)
 
     @property
     def trained(self) -> int:
@@ -91,6 +99,8 @@ class TrialResult:
 
     def add(self, record: journal.Record) -> None:
         """Takes one journal record in, of this trial or of the driver about it."""
+        if record.get("attempt", self.attempt) < self.attempt:
+            return  # Of an attempt that was thought dead: a later one has begun.
         match record["kind"]:
             case "start":
                 self.starts.append(record)
@@ -111,6 +121,9 @@ class TrialResult:
             case "end":
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
+            case "retry":
+                self.retried = True
+                self.state, self.verdict, self.reason = "waiting", "", record["reason"]
             case "stop":
                 self.state, self.reason = "stopped", record["reason"]
             # Of one that has gone on since, its own word counts.
@@ -137,6 +150,7 @@ class Results:
     Args:
         state: `planned`, `running`, `finished`, `interrupted` or `failed`.
         began_ms: When the sweep first ran, in milliseconds since 1970.
+        signal: What interrupted it: the number of a signal.
     """
 
     folder: Path
@@ -144,6 +158,7 @@ class Results:
     trials: dict[str, TrialResult]
     state: str = "planned"
     began_ms: int | None = None
+    signal: int = SIGINT
     _offsets: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -178,9 +193,13 @@ class Results:
         """What the driver says of the sweep, or of a trial."""
         if record["kind"] == "sweep":
             self.state = record["state"]
+            self.signal = record.get("signal", SIGINT)
             self.began_ms = self.began_ms or record["time_ms"]
         elif record["kind"] != "join" and record["trial"] in self.trials:
-            self.trials[record["trial"]].add(record)
+            result = self.trials[record["trial"]]
+            # Drivers that wrote so in their own file knew of no second try.
+            if record["kind"] != "end" or not result.retried:
+                result.add(record)
 
     def _new(self, writer: str) -> list[journal.Record]:
         path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
@@ -195,9 +214,11 @@ class Results:
 
     @property
     def exit_code(self) -> int:
-        """0 where all trials ended well, 4 where some failed, 130 where trials are left."""
+        """0 where all trials ended well, 4 where some failed; where trials are left, what shells
+        give to what a signal ended: 130 after Ctrl-C, 143 after SIGTERM.
+        """
         if any(not r.ended for r in self.trials.values()):
-            return 130
+            return 128 + self.signal
         return 4 if any(r.state == "failed" for r in self.trials.values()) else 0
 
     def of_phase(self, phase: str) -> dict[str, list[TrialResult]]:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
+from signal import SIGTERM
+from subprocess import Popen
 from typing import Any, Protocol
 
 from gancore.files import write_atomically
-from sweeps import cluster, folder, journal, tracking
+from sweeps import cluster, folder, handshake, journal, preflight, tracking
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
+from sweeps.failures import environment_trouble
 from sweeps.journal import Journal
+from sweeps.leaving import end_now, resume_command, watched
 from sweeps.plan import Plan, make_plan
-from sweeps.results import Results
+from sweeps.results import Results, TrialResult
+from sweeps.signals import Signals, exit_code
 from sweeps.spec import SweepSpec, load
 from sweeps.version import code_version
 
 DRAIN_SECONDS = 60
 """How long a finished sweep waits for MLflow; what is left then is sent by `gansweep sync`."""
+
+INTERRUPTED_DRAIN_SECONDS = 5
+"""How long an interrupted one waits."""
 
 
 class Watch(Protocol):
@@ -72,10 +78,12 @@ def run(
         UserError: The file is wrong, with every problem in it.
         Busy: The name is in use.
         EnvironmentTrouble: Ray or the storage cannot be used, or pictures or weights are missing.
+        FailedAlike: One trial fails after another, for the same reason.
     """
     options = options or Options()
     spec = load_spec(source)
     plan = make_plan(spec)
+    preflight.check(plan, options.storage.resolve(), local=options.address is None)
     place = folder.create(options.storage.resolve(), name or plan.name)
     write_atomically(place / "sweep.yaml", spec.text.encode())
     _copy_plugins(spec, place)
@@ -83,17 +91,35 @@ def run(
     return _execute(place, options)
 
 
-def resume(place: Path, options: Options | None = None) -> Results:
+def resume(place: Path, options: Options | None = None, *, retry_failed: bool = False) -> Results:
     """Goes on with a sweep: trials that ended stay as they are, others go on from their newest
     checkpoint, and the scheduler's rungs are rebuilt from the journal.
 
+    Args:
+        retry_failed: Trials that failed are tried again, from their newest checkpoint.
+
     Raises:
         Busy: The sweep is running.
+        UserError: Its trials do not fit this machine, or pictures are missing.
+        EnvironmentTrouble: As of `run`.
     """
+    options = options or Options()
     results = Results.read(place)
-    if results.state == "finished":
+    failed = [r for r in results.trials.values() if r.state == "failed"] if retry_failed else []
+    if results.state == "finished" and not failed:
         return results
-    return _execute(place, options or Options())
+    preflight.check(results.plan, place.resolve().parent, local=options.address is None)
+    if failed:
+        with folder.owned(place):
+            for result in failed:
+                _try_again(place, result)
+    return _execute(place, options)
+
+
+def _try_again(place: Path, result: TrialResult) -> None:
+    with Journal(place, result.trial.uid) as log:
+        reason = f"tried again, having failed: {result.reason}"
+        log.append("retry", trial=result.trial.uid, attempt=max(result.attempt, 1), reason=reason)
 
 
 def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
@@ -121,37 +147,85 @@ def load_spec(source: str | Path | Mapping[str, Any] | SweepSpec) -> SweepSpec:
 def _execute(place: Path, options: Options) -> Results:
     place = place.resolve()  # Workers have folders of their own.
     plan = Plan.read(place)
-    with folder.owned(place), Journal(place, journal.DRIVER) as log:
+    signals = Signals(lambda number: leave(place, number))
+    with folder.owned(place), Journal(place, journal.DRIVER) as log, signals.heard():
         results = Results.read(place)
         log.append("sweep", state="running", pid=os.getpid(), code_version=code_version())
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
         with options.watch(results) if options.watch else nullcontext():
             try:
-                _train(place, plan, log, options)
+                _train(place, plan, log, options, signals)
             finally:
-                tracking.wait(uploader, DRAIN_SECONDS)
+                _drain(uploader, signals)
                 results.refresh()
     return results
 
 
-def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
-    """Starts or joins Ray, trains, and journals how it ended, whatever happens."""
+def leave(place: Path, number: int) -> None:
+    """Ends this process at once, by a second signal."""
+    line = f"left at once; go on with: {resume_command(place)}"
+    end_now(place, exit_code(number), line, signal=number)
+
+
+def _drain(uploader: Popen[bytes], signals: Signals) -> None:
+    """Waits for MLflow to have everything; not for long once somebody wants out."""
+    if signals.first is None:
+        with suppress(KeyboardInterrupt), signals.breaking():
+            tracking.wait(uploader, DRAIN_SECONDS)
+            return
+    tracking.wait(uploader, INTERRUPTED_DRAIN_SECONDS)
+
+
+def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Signals) -> None:
+    """Starts or joins Ray, trains, and journals how it ended, whatever happens.
+
+    Raises:
+        EnvironmentTrouble: Of storage, network or cluster, with the command that goes on.
+    """
     state = "failed"
+    error: Exception | None = None
     try:
-        with cluster.connected(options.address, verbose=options.verbose):
-            cluster.check_resources(
-                plan.resources.cpu, plan.resources.gpu, local=options.address is None
-            )
-            errors = _tune(place, plan, log, options.verbose)
-        _journal_deaths(Results.read(place), errors, log)
+        with ExitStack() as stack:
+            with signals.breaking():
+                stack.enter_context(cluster.connected(options.address, verbose=options.verbose))
+            signals.arm()
+            stack.enter_context(_head_watched(place, options.address))
+            cluster.check_resources(plan.resources, local=options.address is None)
+            _tune(place, plan, log, options.verbose, signals)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
     except KeyboardInterrupt:
         state = "interrupted"
-    finally:
+    except SystemExit:  # Ray's answer to SIGTERM, while it starts.
+        signals.note(SIGTERM)
+        state = "interrupted"
+    except Exception as caught:
+        error = environment_trouble(caught, place)
+        state = "interrupted" if error else "failed"
+        error = error or caught
+    try:
         _sum_up(place, state)
-        log.append("sweep", state=state)
+        said = {} if signals.first is None else {"signal": signals.first}
+        log.append("sweep", state=state, **said)
+    except Exception as caught:  # The journal's disk may be what is wrong.
+        error = error or environment_trouble(caught, place) or caught
+    if error is not None:
+        raise error
+
+
+def _head_watched(place: Path, address: str | None) -> AbstractContextManager[None]:
+    """Leaves with exit code 5 once the cluster's head is lost, before Ray ends this process."""
+    import ray
+
+    if address is not None and address.startswith("ray://"):
+        return nullcontext()  # Ray's client has a connection of its own, and says so itself.
+    line = f"error: the cluster's head is lost; go on with: {resume_command(place)}"
+
+    def lost() -> None:
+        end_now(place, EnvironmentTrouble.exit_code, line, reason="the cluster's head is lost")
+
+    return watched(ray.get_runtime_context().gcs_address, lost)
 
 
 def _sum_up(place: Path, state: str) -> None:
@@ -170,30 +244,34 @@ def _sum_up(place: Path, state: str) -> None:
         print(f"warning: no report: {error}; later: gansweep compare {place.name}", file=sys.stderr)
 
 
-def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str]:
-    """Hands the trials to Ray Tune; returns what Tune says of those whose workers died.
+def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals) -> None:
+    """Hands the trials to Ray Tune.
 
     Raises:
-        EnvironmentTrouble: Pictures or weights that every trial needs are missing.
+        EnvironmentTrouble: Pictures or weights that every trial needs are missing, or a node has
+            another version.
+        FailedAlike: One trial fails after another, for the same reason.
     """
     from ray import tune
 
-    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Starts
+    from sweeps.schedule.tune import Halt, Handout, RuleScheduler, Workers
 
     cluster.survive_out_of_memory()
     dispatcher = Dispatcher(Results.read(place), log)
     # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
-    missing = Missing()
+    halt = Halt(signals)
     resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
     if plan.resources.memory_gb:
         resources["memory"] = plan.resources.memory_gb * 1e9
-    trainable = tune.with_parameters(train_on_worker, sweep=str(place), plugins=list(plan.plugins))
+    trainable = tune.with_parameters(
+        train_on_worker, sweep=str(place), plugins=list(plan.plugins), versions=handshake.versions()
+    )
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
-            search_alg=Handout(dispatcher),
-            scheduler=RuleScheduler(dispatcher),
+            search_alg=Handout(dispatcher, halt),
+            scheduler=RuleScheduler(dispatcher, halt),
             num_samples=-1,  # As many as are handed out.
             reuse_actors=True,
             max_concurrent_trials=plan.resources.concurrent,
@@ -202,34 +280,33 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> dict[str, str
             trial_dirname_creator=lambda trial: f"{_uid(trial)}-{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            # Ray's staging folder has this name too: sweeps of one second must not share it.
+            name=f"tune-{place.name}",
             storage_path=str(place),
-            stop=missing,
-            callbacks=[Starts(dispatcher)],
+            stop=halt,
+            callbacks=[Workers(dispatcher, halt)],
             failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
             verbose=1 if verbose else 0,
         ),
     )
-    with terminated_as_interrupted():
-        grid = tuner.fit()
-    if missing.what:
-        raise EnvironmentTrouble(missing.what)
-    results = [grid[number] for number in range(len(grid))]
-    return {str((r.config or {})["uid"]): str(r.error) for r in results if r.error}
+    tuner.fit()
+    if halt.error is not None:
+        raise halt.error
 
 
-def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -> None:
+def train_on_worker(
+    config: dict[str, Any], *, sweep: str, plugins: list[str], versions: dict[str, str]
+) -> None:
     """What runs on a Ray worker: a trial, each epoch of which is reported to Tune."""
     import ray
     from ray import tune
 
-    from sweeps.trial import prepare_process, run_trial
+    from sweeps.trial import Progress, prepare_process, run_trial
 
     place = Path(sweep)
-    if not (place / "plan.json").is_file():
-        raise EnvironmentTrouble(
-            f"node {os.uname().nodename} does not see {place}: give --storage a shared folder"
-        )
+    if why := handshake.refusal(place, versions):
+        tune.report(vars(Progress(config["uid"], 0, math.inf, ended=True, unable=why)))
+        return
     prepare_process(plugins, place / "plugins")
     # `cuda.is_available` would also answer for a GPU that belongs to another trial.
     device = "cuda" if ray.get_gpu_ids() else "cpu"
@@ -241,40 +318,6 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -
 
 def _uid(trial: Any) -> str:
     return str(trial.config["uid"])
-
-
-def _journal_deaths(results: Results, errors: Mapping[str, str], log: Journal) -> None:
-    """A worker that died for good could not say so itself."""
-    for uid, error in errors.items():
-        result = results.trials[uid]
-        if not result.ended:
-            lines = [line for line in error.strip().splitlines() if line.strip()]
-            reason = lines[-1] if lines else "the worker died"
-            log.append(
-                "end",
-                trial=uid,
-                epoch=result.epoch,
-                state="failed",
-                verdict="failed",
-                reason=reason,
-            )
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM (a scheduler's notice, `docker stop`) ends a sweep as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def hand_on(_number: int, _frame: FrameType | None) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, hand_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _copy_plugins(spec: SweepSpec, place: Path) -> None:

@@ -18,6 +18,7 @@ from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from gancore.files import write_atomically, write_json
 from sweeps import journal
+from sweeps.failures import reason_of
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import TrialResult
@@ -86,7 +87,7 @@ def run_trial(
                 epoch=earlier.epoch,
                 state="failed",
                 verdict="failed",
-                reason=reason_of(error),
+                reason=reason_of(error, trial.config.get("batch")),
             )
             yield Progress(uid, earlier.epoch, math.inf, ended=True)
 
@@ -243,14 +244,6 @@ def prepare_process(plugins: Sequence[str], folder: Path) -> None:
         sys.path.insert(0, str(folder))
     for name in plugins:
         importlib.import_module(name)
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong, in one line."""
-    text = str(error).strip().split("\n")[0] or type(error).__name__
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"out of memory: use a smaller batch or model ({text[:200]})"
-    return f"{type(error).__name__}: {text}"
 
 
 def versions() -> dict[str, Any]:

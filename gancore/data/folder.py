@@ -19,11 +19,8 @@ from PIL import Image
 
 from gancore.data.canvas import square_picture
 from gancore.data.registry import DataUnavailable, Pictures, Split, datasets
+from gancore.pictures import SUFFIXES
 from gancore.schema import Fraction
-
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-)
 
 _NAMED = 10
 """How many of the files that cannot be used a message names."""

@@ -18,10 +18,11 @@ from gancore.metrics.registry import (
     Labelled,
     features,
 )
+from gancore.pictures import WEIGHTS_HASH
 from gancore.torchvision_import import ensure_torchvision
 
-HASH_PREFIX = "6726825d"
-"""First digits of sha256 of the published weights; their file name ends in them."""
+HASH_PREFIX = WEIGHTS_HASH
+"""Their file name ends in it too."""
 
 _TIMEOUT_SECONDS = 20.0
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback, Stopper
@@ -9,7 +12,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.errors import EnvironmentTrouble
 from sweeps.schedule.decision import Decision
+from sweeps.signals import Signals
+
+GRACE_SECONDS = 5.0
+"""How long trials may still report once a signal has come."""
 
 
 class Dispatch(Protocol):
@@ -26,22 +34,48 @@ class Dispatch(Protocol):
 
     def left(self, uid: str) -> None: ...
 
+    def died(self, uid: str, told: str) -> None: ...
 
-class Missing(Stopper):
-    """Ends the whole sweep once a trial has said that something is missing which all need.
+    def hung(self) -> list[str]: ...
 
-    `what` is one line, empty until then.
+
+class Halt(Stopper):
+    """Ends the whole sweep: by a signal, by what a trial says, or by an error of our own.
+
+    `error` is None until then. Tune would tell an error of ours as its own, with a traceback.
+
+    Args:
+        signals: After the first, trials have a moment to report the epoch that they are in.
     """
 
-    def __init__(self) -> None:
-        self.what = ""
+    def __init__(self, signals: Signals) -> None:
+        self.error: Exception | None = None
+        self.running: set[str] = set()
+        self._signals = signals
+
+    @property
+    def ending(self) -> bool:
+        """Whether no trial should begin, or go on after its next report."""
+        return self.error is not None or self._signals.first is not None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
-        self.what = self.what or str(result.get("unable", ""))
-        return bool(self.what)
+        if unable := str(result.get("unable", "")):
+            self.error = self.error or EnvironmentTrouble(unable)
+        return self.error is not None
 
     def stop_all(self) -> bool:
-        return bool(self.what)
+        if self.error is not None:
+            return True
+        late = self._signals.seconds > GRACE_SECONDS
+        return self._signals.first is not None and (late or not self.running)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """An error inside ends the sweep in its own words."""
+        try:
+            yield
+        except Exception as error:
+            self.error = self.error or error
 
 
 class Handout(Searcher):
@@ -51,17 +85,22 @@ class Handout(Searcher):
     new trial of its own, and its worker goes on from the checkpoint that it left.
     """
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         super().__init__()
         self._dispatch = dispatch
+        self._halt = halt
         self._uids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        uid = self._dispatch.next()
-        if uid is None:
-            return Searcher.FINISHED if self._dispatch.over else None
-        self._uids[trial_id] = uid
-        return {"uid": uid}
+        if self._halt.ending:
+            return None
+        with self._halt.kept():
+            uid = self._dispatch.next()
+            if uid is None:
+                return Searcher.FINISHED if self._dispatch.over else None
+            self._uids[trial_id] = uid
+            return {"uid": uid}
+        return None
 
     def on_trial_complete(
         self,
@@ -69,7 +108,8 @@ class Handout(Searcher):
         result: dict[str, Any] | None = None,  # noqa: ARG002  (Ray's names)
         error: bool = False,  # noqa: ARG002
     ) -> None:
-        self._dispatch.left(self._uids.pop(trial_id))
+        with self._halt.kept():
+            self._dispatch.left(self._uids.pop(trial_id))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal has it all."""
@@ -78,11 +118,27 @@ class Handout(Searcher):
         """Nothing: the journal has it all."""
 
 
-class Starts(Callback):
-    """Tells when a trial that was handed out has a machine."""
+class Workers(Callback):
+    """Tells when a trial that was handed out has a machine, and when its worker died for good.
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    Workers of trials that hang are killed.
+    """
+
+    def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         self._dispatch = dispatch
+        self._halt = halt
+
+    def on_step_begin(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        with self._halt.kept():
+            for uid in self._dispatch.hung():
+                for trial in trials:
+                    if trial.config["uid"] == uid and trial.status == Trial.RUNNING:
+                        _kill(trial)
 
     def on_trial_start(
         self,
@@ -91,7 +147,29 @@ class Starts(Callback):
         trial: Trial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        self._dispatch.began(trial.config["uid"])
+        self._halt.running.add(trial.trial_id)
+        with self._halt.kept():
+            self._dispatch.began(trial.config["uid"])
+
+    def on_trial_complete(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        self._halt.running.discard(trial.trial_id)
+
+    def on_trial_error(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        self._halt.running.discard(trial.trial_id)
+        with self._halt.kept():
+            self._dispatch.died(trial.config["uid"], _told(trial))
 
 
 class RuleScheduler(FIFOScheduler):
@@ -101,14 +179,31 @@ class RuleScheduler(FIFOScheduler):
     has none, having diverged: then it moves nobody's cut-off) and nothing is decided.
     """
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._dispatch = dispatch
+        self._halt = halt
 
     def on_trial_result(self, _controller: Any, _trial: Trial, result: dict[str, Any]) -> str:
-        ended = result["ended"]
-        decision = self._dispatch.judge(
-            result["uid"], result["epoch"], result["score"], result["stage"], ended=ended
-        )
-        ends = ended or decision.action != "go_on"
-        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+        ended, goes_on = result["ended"], False
+        with self._halt.kept():
+            decision = self._dispatch.judge(
+                result["uid"], result["epoch"], result["score"], result["stage"], ended=ended
+            )
+            goes_on = not ended and decision.action == "go_on" and not self._halt.ending
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+def _told(trial: Trial) -> str:
+    """What Ray says of the errors of a trial; Tune's own reader looks where it is copied later."""
+    file = trial.error_file
+    return Path(file).read_text(errors="replace") if file and Path(file).is_file() else ""
+
+
+def _kill(trial: Trial) -> None:
+    """Kills a trial's worker, wherever it is; the trial is not tried again."""
+    import ray
+
+    trial.max_failures = 0
+    if actor := trial.temporary_state.ray_actor:
+        ray.kill(actor)
