@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import shlex
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,10 +42,18 @@ def end_now(place: Path, code: int, line: str, **said: Any) -> NoReturn:
         with Journal(place, journal.DRIVER) as log:
             log.append("sweep", state="interrupted", **said)
 
-    # Of its own thread: this one may be a signal's, in the midst of another record.
-    teller = threading.Thread(target=say, daemon=True)
-    teller.start()
-    teller.join(_TELLING_SECONDS)
+    told = _thread.allocate_lock()
+    told.acquire()
+
+    def say_in_time() -> None:
+        with suppress(Exception):  # A disk that is full, say: the line is told all the same.
+            say()
+        told.release()
+
+    # In its own thread: this one may be a signal's, in the midst of another record, or of
+    # `threading`'s own bookkeeping.
+    _thread.start_new_thread(say_in_time, ())
+    told.acquire(timeout=_TELLING_SECONDS)
     show_cursor()
     tell(line)
     os._exit(code)

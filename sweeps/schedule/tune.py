@@ -58,6 +58,10 @@ class Halt(Stopper):
         """Whether no trial should begin, or go on after its next report."""
         return self.error is not None or self._signals.first is not None
 
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing of it, for Tune's snapshots: nobody reads them."""
+        return {}
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
         if unable := str(result.get("unable", "")):
             self.error = self.error or EnvironmentTrouble(unable)

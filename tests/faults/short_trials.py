@@ -70,9 +70,6 @@ def act(what, argument=""):
     if what == "mark-and-hang":
         Path(argument).touch()
         time.sleep(1e6)
-    elif what == "wait":
-        while not Path(argument).exists():
-            time.sleep(0.1)
     elif what == "sleep":
         time.sleep(float(argument))
     elif what == "kill":

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -49,6 +50,7 @@ from sweeps.plan import Plan
 from sweeps.results import Results, TrialResult
 from sweeps.settings import Resources
 from sweeps.signals import HEARD, Signals
+from sweeps.trial import run_trial
 
 SIGKILLED = (
     "The actor died unexpectedly before finishing this task.\n\tpid: 71\nThe actor is dead because "
@@ -559,3 +561,28 @@ def test_a_plan_from_before_the_timeout_is_read(tmp_path: Path) -> None:
     assert '"trial_timeout": null' in text
     file.write_text(text.replace(',\n    "trial_timeout": null', ""))
     assert Plan.read(place).resources.trial_timeout is None
+
+
+class TestOneTrial:
+    def test_too_large_a_batch_fails_its_trial_alone(self, tmp_path: Path) -> None:
+        place = place_of(tmp_path)
+        trial = Plan.read(place).trials[0]
+        large = replace(trial, config={**trial.config, "batch": 1501})
+        plan = replace(Plan.read(place), trials=(large,))
+        (said,) = run_trial(place, plan, trial.uid, device="cpu")
+        assert (said.ended, said.unable) == (True, "")
+        result = Results.read(place).trials[trial.uid]
+        assert result.state == "failed"
+        assert "fewer than" in result.reason
+        assert "1501" in result.reason
+
+    def test_a_metric_that_breaks_fails_its_trial_alone(self, tmp_path: Path) -> None:
+        place = place_of(tmp_path)
+        plan = Plan.read(place)
+        uid = plan.trials[0].uid
+        with patch("gancore.metrics.frechet.frechet_distance", side_effect=ValueError("planted")):
+            (said,) = run_trial(place, plan, uid, device="cpu")
+        assert (said.ended, said.unable) == (True, "")
+        result = Results.read(place).trials[uid]
+        assert (result.state, result.reason) == ("failed", "ValueError: planted")
+        assert "Traceback" in (place / "trials" / uid / "error.txt").read_text()
