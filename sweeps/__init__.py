@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeps.errors import Busy, EnvironmentTrouble, GansweepError, UserError
+    from sweeps.options import Options
     from sweeps.plan import Plan, make_plan
     from sweeps.results import Results
     from sweeps.spec import SweepSpec
-    from sweeps.sweep import Options, extend, resume, run
+    from sweeps.sweep import extend, resume, run
 
 _HOME = {
     "Busy": "sweeps.errors",
     "EnvironmentTrouble": "sweeps.errors",
     "GansweepError": "sweeps.errors",
-    "Options": "sweeps.sweep",
+    "Options": "sweeps.options",
     "Plan": "sweeps.plan",
     "Results": "sweeps.results",
     "SweepSpec": "sweeps.spec",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from sweeps.cli_options import (
     tracking_option,
     trust_option,
 )
-from sweeps.errors import GansweepError
+from sweeps.errors import EnvironmentTrouble, GansweepError
 
 # Imports stand in the commands: `--help` and a wrong file must answer at once.
 
@@ -32,7 +35,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            if sys.stdout is not None:  # It is where it was closed before we began.
+                sys.stdout.flush()
+            return done
         except GansweepError as error:
             from sweeps.console import shown
 
@@ -42,6 +48,18 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise SystemExit(130) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # Who reads has seen enough; click ends in silence.
+            _let_go_of_output(error)
+            click.echo(f"error: {error}", err=True)
+            raise SystemExit(EnvironmentTrouble.exit_code) from None
+
+
+def _let_go_of_output(error: OSError) -> None:
+    """What cannot be written would be an error once more, when the interpreter ends."""
+    if error.filename is None and sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,10 +82,13 @@ def run(file: Path, name: str | None, **where: Any) -> None:
 @main.command()
 @click.argument("name_or_file")
 @click.option("--name", help="Of the sweep of a file; default: the file's.")
+@click.option("--retry-failed", is_flag=True, help="Try the trials that failed once more.")
 @ACCEPT
 @trust_option
 @running_options
-def resume(name_or_file: str, name: str | None, trust: bool, **where: Any) -> None:
+def resume(
+    name_or_file: str, name: str | None, retry_failed: bool, trust: bool, **where: Any
+) -> None:
     """Go on with a sweep after any interruption, by its name or by its file as it is now."""
     from sweeps.asking import load_spec
     from sweeps.folder import is_sweep, named
@@ -78,7 +99,9 @@ def resume(name_or_file: str, name: str | None, trust: bool, **where: Any) -> No
     source = load_spec(file) if is_file else None
     wanted = name or (source.name if source else name_or_file)
     place = found(where["storage"], wanted, trust=trust)
-    _finish(lambda options: resume(place, options, source=file if source else None), **where)
+    now = file if source else None
+    start = partial(resume, place, source=now, retry_failed=retry_failed)
+    _finish(start, **where)
 
 
 @main.command()
@@ -347,7 +370,7 @@ def _finish(
 ) -> None:
     """Runs to the end on this terminal and leaves with the exit code that says how it went."""
     from sweeps.console import Console
-    from sweeps.sweep import Options
+    from sweeps.options import Options
     from sweeps.terminal import following, print_end
 
     console = Console(highlight=False)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from sweeps import door
 from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.failures import is_infrastructure
+from sweeps.preflight import misfit
+from sweeps.settings import Resources
 
 SETTINGS = {
     # No data leave this machine unasked.
@@ -27,6 +30,11 @@ SETTINGS = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     # A trial without a GPU must not see one that belongs to another.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # `sweeps.signals` hears Ctrl-C, and tells Tune.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # What a trial prints is kept in two files of at most this size a worker.
+    "RAY_ROTATION_MAX_BYTES": str(16 << 20),
+    "RAY_ROTATION_BACKUP_COUNT": "1",
 }
 
 
@@ -78,32 +86,62 @@ def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> 
             ray.shutdown()
 
 
-def check_resources(cpu: float, gpu: float, *, local: bool) -> None:
-    """Refuses a trial that this cluster could never hold.
-
-    A cluster that scales may grow a fitting node, so only a local one is known to be all there is.
+def check_resources(asked: Resources, *, local: bool) -> None:
+    """Refuses a trial that no node of this cluster could ever hold.
 
     Raises:
         UserError: Naming what is asked and what is there.
     """
     import ray
 
-    have = ray.cluster_resources()
-    for name, asked in (("CPU", cpu), ("GPU", gpu)):
-        there = have.get(name, 0)
-        if local and asked > there:
-            raise UserError(
-                f"resources.{name.lower()}: a trial asks for {asked:g} and this machine has "
-                f"{there:g}; ask for less, or run on a cluster with --address"
-            )
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    refuse_misfit(asked, [*nodes, *_may_grow()], "this machine" if local else "the largest node")
+
+
+def refuse_misfit(asked: Resources, nodes: Sequence[Mapping[str, float]], where: str) -> None:
+    """Refuses a trial that fits on none of these nodes.
+
+    Args:
+        nodes: Resources as Ray names them, in CPUs, GPUs and bytes.
+        where: What a message calls the node that has most.
+    """
+    wanted = [
+        ("cpu", "CPU", asked.cpu, 1.0),
+        ("gpu", "GPU", asked.gpu, 1.0),
+        ("memory_gb", "memory", asked.memory_gb or 0.0, 1e9),
+    ]
+
+    for name, key, amount, unit in wanted:
+        most = max((node.get(key, 0) for node in nodes), default=0)
+        if amount * unit > most:
+            raise misfit(name, amount, f"{where} has {most / unit:.4g}")
+    if not any(all(n * unit <= node.get(k, 0) for _, k, n, unit in wanted) for node in nodes):
+        together = ", ".join(f"{name} {amount:g}" for name, _, amount, _ in wanted if amount)
+        raise UserError(f"resources: no node has all of {together}; ask for less of one of them")
+
+
+def _may_grow() -> list[Mapping[str, float]]:
+    """The kinds of nodes that a cluster which scales may start yet.
+
+    A Ray without this private call says nothing: then only nodes that are there count.
+    """
+    try:
+        from ray._private.state import state
+
+        found = state.get_cluster_config()
+    except (ImportError, AttributeError):
+        return []
+    groups = found.node_group_configs if found else []
+    return [dict(group.resources) for group in groups if group.max_count != 0]
 
 
 def survive_out_of_memory() -> None:
-    """Lets a trial that Ray's memory monitor kills fail alone.
+    """Lets a trial that Ray's memory monitor kills fail alone, and one whose node dies go on.
 
     Ray raises `OutOfMemoryError`, which Tune's actor manager does not know, and one such trial
     ends the whole sweep (seen in Ray 2.60). It is handed on as the death of the trial's actor.
-    A Ray without these private names is left as it is.
+    What dies with its node is handed on as preempted, which Tune does not count as a failure.
+    A Ray without these private names is left as it is; a test looks for them.
     """
     from ray.exceptions import RayActorError, RayError, RayTaskError
 
@@ -120,6 +158,8 @@ def survive_out_of_memory() -> None:
         known = (RayActorError, RayTaskError)
         if isinstance(exception, RayError) and not isinstance(exception, known):
             exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        if isinstance(exception, RayActorError) and is_infrastructure(exception):
+            exception = RayActorError(error_msg=str(exception), preempted=True)
         return original(self, tracked_actor_task=tracked_actor_task, exception=exception)
 
     handed_on.of_gansweep = True  # type: ignore[attr-defined]

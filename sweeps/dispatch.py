@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sweeps import hearing
 from sweeps.confirm import confirmations
 from sweeps.extending import reopened
+from sweeps.failures import Streak, Watchdog, reason_of_death
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
-from sweeps.results import Results
+from sweeps.results import Results, TrialResult
 from sweeps.schedule.decision import GO_ON, Decision
 from sweeps.schedule.rule import Promoted
 from sweeps.schedule.scheduled import Scheduled
+from sweeps.search.chosen import adaptive_of, population_of
 from sweeps.spending import Spending
 
 if TYPE_CHECKING:
     from sweeps.hearing import Report
-    from sweeps.search.adaptive import Adaptive
     from sweeps.search.population import Population, Turn
+
+AHEAD = 8
+"""Trials that wait for room, at most, before any has got anywhere: all may fail alike."""
 
 
 class Dispatcher:
@@ -34,13 +39,22 @@ class Dispatcher:
     Args:
         results: As the journal tells them now.
         log: The driver's journal.
+        clock: Tells for how long a trial has not reported.
     """
 
-    def __init__(self, results: Results, log: Journal, spending: Spending | None = None) -> None:
+    def __init__(
+        self,
+        results: Results,
+        log: Journal,
+        spending: Spending | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._results = results
         self._log = log
         self._schedule = Scheduled(results)
         self._spending = spending or Spending(results.plan, results)
+        self._streak = Streak(results)
+        self._watchdog = Watchdog(results.plan.resources.trial_timeout, clock)
         self._live: set[str] = set()
         self._ready: set[str] = set()
         self._trials: dict[str, Trial] = {}
@@ -48,9 +62,9 @@ class Dispatcher:
         for result in results.trials.values():
             self._trials[result.trial.uid] = result.trial
         self._searched = False
-        self._population = _population(results)
+        self._population = population_of(results)
         self._heard = dict(results.heard)
-        self._adaptive = _adaptive(results)
+        self._adaptive = adaptive_of(results)
         self._catch_up()
 
     @property
@@ -69,7 +83,11 @@ class Dispatcher:
         Trials may be handed out before there is room for them, so that an autoscaler sees what is
         to come; but where a report may still change which trial is next, just one at a time.
         """
-        if self._ready and self._choosy:
+        if self._streak.over:
+            raise self._streak.error(self._results.folder)
+        if self._streak.holds or (self._ready and self._choosy):
+            return None
+        if self._streak.fresh and len(self._ready) >= AHEAD:
             return None
         while uid := self._searching() or self._confirming():
             if self._hears_out(uid):
@@ -90,6 +108,8 @@ class Dispatcher:
         """A trial that was handed out has a machine now."""
         self._ready.discard(uid)
         self._spending.begins(uid)
+        self._streak.began(uid)
+        self._watchdog.heard(uid)
 
     def judge(self, uid: str, epoch: int, score: float, stage: int, *, ended: bool) -> Decision:
         """Takes a report in and says what becomes of its trial.
@@ -98,7 +118,13 @@ class Dispatcher:
             ended: The trial ended by itself: its score still counts for others.
         """
         self._spending.reported(uid)
-        trial, last = self._trials[uid], self._heard.get(uid, self._trials[uid].begins)
+        self._watchdog.heard(uid)
+        trial = self._trials[uid]
+        if ended and (result := self._looked_up(uid)).state == "failed":
+            self._streak.failed(uid, trial.arm, result.reason)
+        else:
+            self._streak.reported(uid)
+        last = self._heard.get(uid, trial.begins)
         if epoch <= last:  # Trained again after its worker died, or its own end.
             if ended:
                 self._schedule.lose(trial)
@@ -118,18 +144,43 @@ class Dispatcher:
         self._live.discard(uid)
         self._ready.discard(uid)
         self._spending.ends(uid)
+        self._streak.left(uid)
+        self._watchdog.left(uid)
 
-    def died(self, uid: str, reason: str) -> None:
-        """A trial's worker died once too often; it could not say so itself."""
-        self._results.refresh()
-        result = self._results.trials[uid]
-        if result.ended:
-            return
+    def died(self, uid: str, told: str) -> None:
+        """A trial's worker died once too often; it could not say so itself.
+
+        Args:
+            told: What Ray says of it.
+        """
+        result = self._looked_up(uid)
+        if not result.ended:
+            self._fail(result, reason_of_death(told, result.trial.config.get("batch")))
+
+    def hung(self) -> list[str]:
+        """Trials that have not reported for too long: they have failed, and are to be killed."""
+        overdue = self._watchdog.overdue()
+        for uid in overdue:
+            self._watchdog.left(uid)
+            result = self._looked_up(uid)
+            if not result.ended:
+                self._fail(result, self._watchdog.reason)
+        return overdue
+
+    def _fail(self, result: TrialResult, reason: str) -> None:
+        """Journals in a trial's own name how it ended: where all else of it stands, in order."""
+        uid = result.trial.uid
         end = {"state": "failed", "verdict": "failed", "reason": reason}
-        self._log.append("end", trial=uid, epoch=result.epoch, **end)
+        with Journal(self._results.folder, uid) as log:
+            log.append("end", trial=uid, attempt=result.attempt, epoch=result.epoch, **end)
         self._results.refresh()
         if result.trial.phase == "explore":
             self._schedule.lose(result.trial)
+        self._streak.failed(uid, result.trial.arm, reason)
+
+    def _looked_up(self, uid: str) -> TrialResult:
+        self._results.refresh()
+        return self._results.trials[uid]
 
     def _hear(self, uid: str, epoch: int) -> None:
         self._log.append("heard", trial=uid, epoch=epoch)
@@ -344,21 +395,3 @@ class Dispatcher:
         """The trials of the search that are under way."""
         trials = (self._trials[uid] for uid in self._live)
         return [trial for trial in trials if trial.phase == "explore"]
-
-
-def _population(results: Results) -> Population | None:
-    """The population of a sweep that trains one."""
-    if results.plan.search.method != "pbt":
-        return None
-    from sweeps.search.population import Population
-
-    return Population(results.plan, results.folder)
-
-
-def _adaptive(results: Results) -> Adaptive | None:
-    """The search, where it learns; Optuna and Ray are imported only then."""
-    if results.plan.search.method != "tpe":
-        return None
-    from sweeps.search.adaptive import Adaptive
-
-    return Adaptive(results)

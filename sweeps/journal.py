@@ -14,6 +14,7 @@ Records by `kind`:
     epoch     a reported point: epoch, values
     void      an epoch done again came out otherwise: the points from that epoch on do not count
     end       a trial ended by itself: verdict, reason, evidence
+    retry     a trial that failed is tried again: reason
     stop      the driver ended a trial: epoch, reason
     pause     the driver lets a trial wait at a rung: epoch, reason
     promote   a trial that waited goes on: epoch, reason
@@ -22,7 +23,8 @@ Records by `kind`:
     amend     the plan is another from now on: its changed parts, and the trials that it adds
     reopen    a trial that had trained all of its epochs is to train more: epoch, reason
     retire    a confirmation counts no more: reason
-    sweep     the driver's own state: running, finished, interrupted, failed; the sweep's id
+    sweep     the driver's own state: running, finished, failed or interrupted; the sweep's id, and
+              which signal interrupted it
 """
 
 from __future__ import annotations

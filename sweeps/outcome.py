@@ -39,6 +39,7 @@ class TrialResult:
 
     Args:
         reason: Why it ended, in words.
+        retried: It failed once, and has been tried again since.
         voids: What the journal says of epochs that were done again and came out otherwise.
         written: The last epoch in the journal; beyond `epoch`, records between are lost.
         best: Best finite objective so far in its last stage, or None; `best_epoch` is where.
@@ -55,6 +56,7 @@ class TrialResult:
     state: State = "waiting"
     verdict: str = ""
     reason: str = ""
+    retried: bool = False
     best: float | None = None
     best_epoch: int | None = None
     best_stage: int = 0
@@ -117,6 +119,10 @@ class TrialResult:
                     self._count(record)
             case "void":
                 self._forget(record)
+            case "retry":
+                self._told = [told for told in self._told if told["kind"] != "end"]
+                self.retried = True
+                self.state, self.verdict, self.reason = "waiting", "", record["reason"]
             case _:
                 self._obey(record)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, PathFinder
 from importlib.machinery import SourceFileLoader as Loader
 from pathlib import Path
@@ -97,3 +98,16 @@ def _spec(module: str, folder: Path) -> ModuleSpec:
     if spec is None or not (spec.origin or "").endswith(".py"):
         raise Refused(f"{module!r} is not a module of Python source")
     return spec
+
+
+def copy(roots: Iterable[Path], place: Path) -> None:
+    """The user's modules travel with the sweep: every worker, and every later day, sees them."""
+    for path in roots:
+        target = place / "plugins" / path.name
+        if target.exists():
+            continue  # Of a sweep that is extended.
+        target.parent.mkdir(exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(path, target)

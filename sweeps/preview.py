@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from sweeps import preflight
 from sweeps.console import Console
 from sweeps.estimate import ArmCost, Estimate, Estimator, Fit
 from sweeps.forecast import forecast
@@ -30,7 +31,7 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
     """Prints trials, arms, rungs and the epochs to expect; with a probe, hours and disk too.
 
     Raises:
-        GansweepError: An arm cannot run; all else has been printed.
+        GansweepError: An arm cannot run, or none can on this machine; all else has been printed.
     """
     plan = make_plan(spec)
     facts = forecast(plan)
@@ -46,6 +47,7 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
         print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         _print(plan, facts, measured, estimate)
+    preflight.raise_all(preflight.troubles(plan))
     if measured and measured.troubles:
         worst = max(measured.troubles.values(), key=lambda trouble: trouble.exit_code)
         raise type(worst)("\n".join(map(str, measured.troubles.values())))
@@ -69,6 +71,8 @@ def _print(
         _print_probe(plan, measured, estimate, console)
     elif plan.budget.hours or plan.budget.gpu_hours:
         console.print("--probe tells whether the budget suffices")
+    for misfit in preflight.misfits(plan):
+        console.print(Text(str(misfit), style="yellow"))
     console.print()
     console.print(_trials(plan, console))
     if len(plan.trials) > _TRIALS:

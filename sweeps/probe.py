@@ -17,10 +17,11 @@ from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
 from sweeps.estimate import Arm, Stage
+from sweeps.failures import reason_of
 from sweeps.folder import GRID_SCALE
 from sweeps.plan import Plan
-from sweeps.sweep import terminated_as_interrupted
-from sweeps.trial import prepare_process, reason_of
+from sweeps.signals import terminated_as_interrupted
+from sweeps.trial import prepare_process
 
 if TYPE_CHECKING:
     from gancore.training import Training

@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGINT
 
 from gancore.files import write_atomically
 from sweeps import journal
@@ -30,6 +31,7 @@ class Results:
         format: Of the driver's journal; 0 where it is older than formats.
         heard: The reports that the driver took in, each a trial and its epoch, in that order.
         undecided: The last of them, where the journal may lack what was decided.
+        signal: What interrupted it: the number of a signal.
     """
 
     folder: Path
@@ -40,6 +42,7 @@ class Results:
     format: int = 0
     heard: list[tuple[str, int]] = field(default_factory=list)
     undecided: tuple[str, int] | None = None
+    signal: int = SIGINT
     _marks: dict[str, journal.Mark] = field(default_factory=dict)
     _lost: dict[str, list[int]] = field(default_factory=dict)
 
@@ -75,12 +78,16 @@ class Results:
         self.format = record.get("format", self.format)
         if record["kind"] == "sweep":
             self.state = record["state"]
+            self.signal = record.get("signal", SIGINT)
             self.began_ms = self.began_ms or record["time_ms"]
         elif record["kind"] == "heard":
             self.undecided = record["trial"], record["epoch"]
             self.heard.append(self.undecided)
         elif record["kind"] not in ("join", "amend") and record["trial"] in self.trials:
-            self.trials[record["trial"]].add(record)
+            result = self.trials[record["trial"]]
+            # Drivers that wrote how a trial ended in their own file knew of no second try.
+            if record["kind"] != "end" or not result.retried:
+                result.add(record)
             if self.undecided == (record["trial"], record.get("epoch")):
                 self.undecided = None
 
@@ -118,9 +125,11 @@ class Results:
 
     @property
     def exit_code(self) -> int:
-        """0 where all trials ended well, 4 where some failed, 130 where trials are left."""
+        """0 where all trials ended well, 4 where some failed; where trials are left, what shells
+        give to what a signal ended: 130 after Ctrl-C, 143 after SIGTERM.
+        """
         if any(not r.ended for r in self.trials.values()):
-            return 130
+            return 128 + self.signal
         return 4 if any(r.state == "failed" for r in self.trials.values()) else 0
 
     def of_phase(self, phase: str) -> dict[str, list[TrialResult]]:

@@ -71,7 +71,11 @@ class Resources:
         gpu: May be a share of one, such as 0.25.
         memory_gb: Main memory that is set aside; None sets nothing aside.
         concurrent: None runs as many as there is room for.
-        retries: How often a trial is started again after its worker died.
+        retries: How often a trial is started again after its worker died. A worker that dies with
+            its node, or is preempted, does not count.
+        trial_timeout: Minutes without a report after which a trial counts as hung: its worker is
+            killed, and it has failed. Longer than the longest epoch, and than its pictures take to
+            be prepared. None waits for ever.
     """
 
     cpu: Positive = 1
@@ -79,3 +83,4 @@ class Resources:
     memory_gb: Positive | None = None
     concurrent: Count | None = None
     retries: Whole = 2
+    trial_timeout: Positive | None = None

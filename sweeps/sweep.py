@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-import shutil
-import signal
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from signal import SIGTERM
+from typing import TYPE_CHECKING, Any
 
 from gancore import determinism
 from gancore.files import clear_temporaries, write_atomically
@@ -22,9 +19,12 @@ from sweeps import (
     asking,
     cluster,
     folder,
+    handshake,
     journal,
     pinned,
     planfile,
+    plugins,
+    preflight,
     provenance,
     storage,
     tracking,
@@ -33,13 +33,19 @@ from sweeps import (
 from sweeps.asking import Source
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
-from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.errors import EnvironmentTrouble
 from sweeps.extending import COPY, settle
+from sweeps.failures import environment_trouble
 from sweeps.journal import Journal
+from sweeps.leaving import end_now, leave, resume_command, watched
+from sweeps.options import Options
 from sweeps.plan import Plan, make_plan
-from sweeps.results import Results
-from sweeps.spec import SweepSpec
+from sweeps.results import Results, TrialResult
+from sweeps.signals import Signals
 from sweeps.version import code_version
+
+if TYPE_CHECKING:
+    from sweeps.tracking.supervisor import Supervisor
 
 LEFT_SECONDS = 60
 """How old a half-written file of the sweep's own must be to be nobody's any more."""
@@ -47,34 +53,8 @@ LEFT_SECONDS = 60
 DRAIN_SECONDS = 60
 """How long a finished sweep waits for MLflow; what is left then is sent by `gansweep sync`."""
 
-
-class Watch(Protocol):
-    """Shows a sweep while it runs: a context that is entered with the results it follows."""
-
-    def __call__(self, results: Results, /) -> AbstractContextManager[object]: ...
-
-
-@dataclass(frozen=True)
-class Options:
-    """Where and how to run a sweep; what to run stands in its file alone.
-
-    Args:
-        storage: Folder of all sweeps. On a cluster, one that every node sees.
-        address: Of a running Ray cluster; None starts Ray on this machine.
-        tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
-        verbose: Lets Ray and Tune speak.
-        insecure: Joins a cluster that asks nobody for a token.
-        accept_data_change: Goes on though the pictures are not those that the sweep began with.
-        watch: Shows progress; None shows nothing.
-    """
-
-    storage: Path = Path("runs")
-    address: str | None = None
-    tracking_uri: str | None = None
-    verbose: bool = False
-    insecure: bool = False
-    accept_data_change: bool = False
-    watch: Watch | None = None
+INTERRUPTED_DRAIN_SECONDS = 5
+"""How long an interrupted one waits."""
 
 
 def run(source: Source, options: Options | None = None, *, name: str | None = None) -> Results:
@@ -93,6 +73,7 @@ def run(source: Source, options: Options | None = None, *, name: str | None = No
         Busy: The name is in use: by a sweep that is finished, or of another question, with every
             key of which the file says something else.
         EnvironmentTrouble: Ray or the storage cannot be used, or pictures or weights are missing.
+        FailedAlike: One trial fails after another, for the same reason.
     """
     options = options or Options()
     spec = asking.load_spec(source)
@@ -102,36 +83,58 @@ def run(source: Source, options: Options | None = None, *, name: str | None = No
     place = folder.named(options.storage.resolve(), name or plan.name)
     if folder.is_sweep(place):
         return _execute(place, options, lambda: asking.again(place, source, spec))
+    preflight.check(plan, place.parent, local=options.address is None)
     with folder.built(place.parent, place.name) as draft:
         write_atomically(draft / COPY, spec.text.encode())
-        _copy_plugins(spec, draft)
+        plugins.copy(spec.plugin_roots(), draft)
         plan.write(draft)
         trust.remember(draft)
     return _execute(place, options)
 
 
-def resume(place: Path, options: Options | None = None, *, source: Source | None = None) -> Results:
+def resume(
+    place: Path,
+    options: Options | None = None,
+    *,
+    source: Source | None = None,
+    retry_failed: bool = False,
+) -> Results:
     """Goes on with a sweep: trials that ended stay as they are, others go on from their newest
     checkpoint, and the scheduler's rungs are rebuilt from the journal.
 
     Args:
         source: The sweep's file as it is now; None takes the sweep's own copy, if that has been
             edited. What changes no trial is taken over: `resources` and `budget`.
+        retry_failed: Trials that failed are tried again, from their newest checkpoint.
 
     Raises:
         Busy: The sweep is running.
         UserError: It has plug-ins that this user neither ran nor trusts.
         UserError: The file asks for more than the sweep does, or for something else.
+        UserError: Its trials do not fit this machine, or pictures are missing.
+        EnvironmentTrouble: As of `run`.
     """
     trust.check(place)
     options = options or Options()
     if options.tracking_uri:
         tracking.check_uri(options.tracking_uri)
     results = Results.read(place)
-    if results.state == "finished":
+    if results.state == "finished" and not (retry_failed and _failed(results)):
         asking.edited(place, source)
         return results
-    return _execute(place, options, lambda: asking.edited(place, source))
+    return _execute(place, options, lambda: asking.edited(place, source), retry_failed=retry_failed)
+
+
+def _failed(results: Results) -> list[TrialResult]:
+    """The trials that failed and that still count."""
+    trials = results.trials.values()
+    return [r for r in trials if r.state == "failed" and r.trial.phase != "retired"]
+
+
+def _try_again(place: Path, result: TrialResult) -> None:
+    reason = f"tried again, having failed: {result.reason}"
+    with Journal(place, result.trial.uid) as log:
+        log.append("retry", trial=result.trial.uid, attempt=result.attempt, reason=reason)
 
 
 def extend(
@@ -159,7 +162,7 @@ def extend(
 
     def amendment() -> dict[str, Any]:
         asked = asking.more(place, source, spec)
-        _copy_plugins(spec, place)
+        plugins.copy(spec.plugin_roots(), place)
         trust.remember(place)
         return asked
 
@@ -169,18 +172,32 @@ def extend(
 def _execute(
     place: Path,
     options: Options,
-    amendment: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    amendment: Callable[[], Mapping[str, Any] | None] | None = None,
+    *,
+    retry_failed: bool = False,
 ) -> Results:
     """Trains what is left of a sweep.
 
     Args:
-        amendment: Gives what is to be amended, once nobody else can change the sweep.
+        amendment: Gives what is to be amended, once nobody else can change the sweep; None of one
+            that is new.
     """
     place = place.resolve()  # Workers have folders of their own.
-    with storage.named(place), folder.owned(place), Journal(place, journal.DRIVER) as log:
-        for part in (place, place / "evaluation"):
+    signals = Signals(lambda number: leave(place, number))
+    with (
+        storage.named(place),
+        folder.owned(place),
+        Journal(place, journal.DRIVER) as log,
+        signals.heard(),
+    ):
+        for part in (place, place / "evaluation", place / "pinned"):
             clear_temporaries(part, older_than=LEFT_SECONDS)
-        amended = amendment()
+        amended = None
+        if amendment is not None:
+            amended = amendment()
+            plan = Plan.read(place)
+            plan = plan.after({"kind": "amend", **amended}) if amended else plan
+            preflight.check(plan, place.parent, local=options.address is None)
         identity = journal.sweep_id(place) or planfile.identity(place) or uuid.uuid4().hex
         log.append(
             "sweep", state="running", id=identity, pid=os.getpid(), code_version=code_version()
@@ -190,38 +207,85 @@ def _execute(
         if amended:
             log.append("amend", **amended)
         settle(place, log)
+        if retry_failed:
+            for result in _failed(Results.read(place)):
+                _try_again(place, result)
         plan, results = Plan.read(place), Results.read(place)
         before = provenance.attempts(results)
         uri = options.tracking_uri or tracking.default_uri(place.parent)
         uploader = tracking.start_uploader(place, uri)
         with options.watch(results) if options.watch else nullcontext():
             try:
-                _train(place, plan, log, options)
+                _train(place, plan, log, options, signals)
             finally:
-                tracking.wait(uploader, DRAIN_SECONDS)
+                _drain(uploader, signals)
                 results.refresh()
         provenance.warn(results, before)
     return results
 
 
-def _train(place: Path, plan: Plan, log: Journal, options: Options) -> None:
-    """Starts or joins Ray, trains, and journals how it ended, whatever happens."""
+def _drain(uploader: Supervisor, signals: Signals) -> None:
+    """Waits for MLflow to have everything; not for long once somebody wants out."""
+    if signals.first is None:
+        with suppress(KeyboardInterrupt), signals.breaking():
+            tracking.wait(uploader, DRAIN_SECONDS)
+            return
+    tracking.wait(uploader, INTERRUPTED_DRAIN_SECONDS)
+
+
+def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Signals) -> None:
+    """Starts or joins Ray, trains, and journals how it ended, whatever happens.
+
+    Raises:
+        EnvironmentTrouble: Of storage, network or cluster, with the command that goes on.
+    """
     state = "failed"
+    error: Exception | None = None
     try:
-        with cluster.connected(options.address, verbose=options.verbose, insecure=options.insecure):
-            cluster.check_resources(
-                plan.resources.cpu, plan.resources.gpu, local=options.address is None
-            )
-            _tune(place, plan, log, options.verbose)
+        with ExitStack() as stack:
+            with signals.breaking():
+                stack.enter_context(
+                    cluster.connected(
+                        options.address, verbose=options.verbose, insecure=options.insecure
+                    )
+                )
+            signals.arm()
+            stack.enter_context(_head_watched(place, options.address))
+            cluster.check_resources(plan.resources, local=options.address is None)
+            _tune(place, plan, log, options.verbose, signals)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
     except KeyboardInterrupt:
         state = "interrupted"
-    finally:
-        try:
-            _sum_up(place, state)
-        finally:
-            log.append("sweep", state=state, id=journal.sweep_id(place))
+    except SystemExit:  # Ray's answer to SIGTERM, while it starts.
+        signals.note(SIGTERM)
+        state = "interrupted"
+    except Exception as caught:
+        error = environment_trouble(caught, place)
+        state = "interrupted" if error else "failed"
+        error = error or caught
+    try:
+        _sum_up(place, state)
+        said = {} if signals.first is None else {"signal": signals.first}
+        log.append("sweep", state=state, id=journal.sweep_id(place), **said)
+    except Exception as caught:  # The journal's disk may be what is wrong.
+        error = error or environment_trouble(caught, place) or caught
+    if error is not None:
+        raise error
+
+
+def _head_watched(place: Path, address: str | None) -> AbstractContextManager[None]:
+    """Leaves with exit code 5 once the cluster's head is lost, before Ray ends this process."""
+    import ray
+
+    if address is not None and address.startswith("ray://"):
+        return nullcontext()  # Ray's client has a connection of its own, and says so itself.
+    line = f"error: the cluster's head is lost; go on with: {resume_command(place)}"
+
+    def lost() -> None:
+        end_now(place, EnvironmentTrouble.exit_code, line, reason="the cluster's head is lost")
+
+    return watched(ray.get_runtime_context().gcs_address, lost)
 
 
 def _sum_up(place: Path, state: str) -> None:
@@ -240,16 +304,18 @@ def _sum_up(place: Path, state: str) -> None:
         print(f"warning: no report: {error}; later: gansweep compare {place.name}", file=sys.stderr)
 
 
-def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> None:
+def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals) -> None:
     """Hands the trials to Ray Tune.
 
     Raises:
-        EnvironmentTrouble: Pictures or weights that every trial needs are missing, or the disk
-            takes no more.
+        EnvironmentTrouble: Pictures or weights that every trial needs are missing, a node has
+            another version, or the disk takes no more.
+        UserError: The pictures are others than those that the sweep began with.
+        FailedAlike: One trial fails after another, for the same reason.
     """
     from ray import tune
 
-    from sweeps.schedule.tune import Handout, Missing, RuleScheduler, Workers
+    from sweeps.schedule.tune import Halt, Handout, RuleScheduler, Workers
 
     cluster.survive_out_of_memory()
     # What Tune keeps of itself is never read: that the disk did not take it is not worth a page.
@@ -257,16 +323,18 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> None:
     dispatcher = Dispatcher(Results.read(place), log)
     # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
-    missing = Missing()
+    halt = Halt(signals)
     resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
     if plan.resources.memory_gb:
         resources["memory"] = plan.resources.memory_gb * 1e9
-    trainable = tune.with_parameters(train_on_worker, sweep=str(place), plugins=list(plan.plugins))
+    trainable = tune.with_parameters(
+        train_on_worker, sweep=str(place), plugins=list(plan.plugins), versions=handshake.versions()
+    )
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
-            search_alg=Handout(dispatcher, missing),
-            scheduler=RuleScheduler(dispatcher, missing),
+            search_alg=Handout(dispatcher, halt),
+            scheduler=RuleScheduler(dispatcher, halt),
             num_samples=-1,  # As many as are handed out.
             reuse_actors=True,
             max_concurrent_trials=plan.resources.concurrent,
@@ -275,34 +343,33 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool) -> None:
             trial_dirname_creator=lambda trial: f"{_uid(trial)}-{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            # Ray's staging folder has this name too: sweeps of one second must not share it.
+            name=f"tune-{place.name}",
             storage_path=str(place),
-            stop=missing,
-            callbacks=[Workers(dispatcher, missing)],
+            stop=halt,
+            callbacks=[Workers(dispatcher, halt)],
             failure_config=tune.FailureConfig(max_failures=plan.resources.retries),
             verbose=1 if verbose else 0,
         ),
     )
-    with terminated_as_interrupted():
-        tuner.fit()
-    if missing.what:
-        if missing.refused:
-            raise UserError(missing.what)
-        raise missing.error or EnvironmentTrouble(missing.what)
+    tuner.fit()
+    if halt.error is not None:
+        raise halt.error
 
 
-def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -> None:
+def train_on_worker(
+    config: dict[str, Any], *, sweep: str, plugins: list[str], versions: dict[str, str]
+) -> None:
     """What runs on a Ray worker: a trial, each epoch of which is reported to Tune."""
     import ray
     from ray import tune
 
-    from sweeps.trial import prepare_process, run_trial
+    from sweeps.trial import Progress, prepare_process, run_trial
 
     place = Path(sweep)
-    if not (place / "plan.json").is_file():
-        raise EnvironmentTrouble(
-            f"node {os.uname().nodename} does not see {place}: give --storage a shared folder"
-        )
+    if why := handshake.refusal(place, versions):
+        tune.report(vars(Progress(config["uid"], 0, math.inf, ended=True, unable=why)))
+        return
     prepare_process(plugins, place / "plugins")
     plan = Plan.read(place)
     if plan.repeats:  # Whatever this worker trains first.
@@ -316,33 +383,3 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, plugins: list[str]) -
 
 def _uid(trial: Any) -> str:
     return str(trial.config["uid"])
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM (a scheduler's notice, `docker stop`) ends a sweep as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def hand_on(_number: int, _frame: FrameType | None) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, hand_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _copy_plugins(spec: SweepSpec, place: Path) -> None:
-    """The user's modules travel with the sweep: every worker, and every later day, sees them."""
-    for path in spec.plugin_roots():
-        target = place / "plugins" / path.name
-        if target.exists():
-            continue  # Of a sweep that is extended.
-        target.parent.mkdir(exist_ok=True)
-        if path.is_dir():
-            shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(path, target)

@@ -17,6 +17,7 @@ from gancore.errors import Unavailable
 from gancore.files import write_atomically
 from sweeps import pinned, plugins, storage
 from sweeps.errors import Superseded, Unwritable
+from sweeps.failures import reason_of
 from sweeps.folder import GRID_SCALE
 from sweeps.journal import Journal
 from sweeps.keeper import Keeper
@@ -119,7 +120,8 @@ def _attempt(
     except Exception as error:
         if storage.fault_of(error):
             raise
-        end = {"state": "failed", "verdict": "failed", "reason": reason_of(error)}
+        reason = reason_of(error, result.trial.config.get("batch"))
+        end = {"state": "failed", "verdict": "failed", "reason": reason}
         keeper.end(result.epoch, end)
         write_atomically(keeper.folder / "error.txt", scrubbed(traceback.format_exc()).encode())
         yield Progress(uid, result.epoch, math.inf, ended=True)
@@ -195,14 +197,6 @@ def prepare_process(modules: Sequence[str], folder: Path) -> None:
         folder: Where they lie: the sweep's own copy, or beside the sweep file.
     """
     plugins.run(modules, folder)
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong, in one line."""
-    text = scrubbed(str(error)).strip().split("\n")[0] or type(error).__name__
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"out of memory: use a smaller batch or model ({text[:200]})"
-    return f"{type(error).__name__}: {text}"
 
 
 def versions() -> dict[str, Any]:

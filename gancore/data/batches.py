@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gancore.data.registry import DataUnavailable, Pictures
+from gancore.data.registry import Pictures
+from gancore.errors import Unfit
 
 RESIDENT_BYTES = 2 * 2**30
 """A data set of at most this size is kept on the GPU as a whole."""
@@ -44,7 +45,7 @@ class Batches:
         batch: Pictures in a batch.
 
     Raises:
-        DataUnavailable: There are fewer pictures than a batch has.
+        Unfit: There are fewer pictures than a batch has.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Batches:
         resident_bytes: int = RESIDENT_BYTES,
     ) -> None:
         if len(pictures.images) < batch:
-            raise DataUnavailable(
+            raise Unfit(
                 f"the training split has {len(pictures.images)} pictures, fewer than one batch "
                 f"of {batch}"
             )

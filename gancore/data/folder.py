@@ -19,11 +19,8 @@ from PIL import Image
 
 from gancore.data.canvas import square_picture
 from gancore.data.registry import DataUnavailable, Pictures, Split, datasets
+from gancore.pictures import SUFFIXES
 from gancore.schema import Fraction
-
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-)
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 

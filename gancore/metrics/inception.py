@@ -18,9 +18,10 @@ from gancore.metrics.registry import (
     Labelled,
     features,
 )
+from gancore.pictures import WEIGHTS_SHA256
 from gancore.torchvision_import import ensure_torchvision
 
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+SHA256 = WEIGHTS_SHA256
 """Of the published weights; their file name ends in its first digits, which are soon forged."""
 
 _TIMEOUT_SECONDS = 20.0

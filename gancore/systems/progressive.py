@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from gancore import seeds
 from gancore.config import RunConfig
-from gancore.data import Batches, DataUnavailable
+from gancore.data import Batches
+from gancore.errors import Unfit
 from gancore.growth import Growth, Phase
 from gancore.metrics import Evaluator, Passport, Scored
 from gancore.schema import Counts, Lengths, Positive, Resolution
@@ -92,12 +93,12 @@ class Progressive(Adversarial):
         """The training split.
 
         Raises:
-            DataUnavailable: It has fewer pictures than one batch at some resolution, or so few that
+            Unfit: It has fewer pictures than one batch at some resolution, or so few that
                 the run ends before the last resolution is faded in.
         """
         pictures = self.material.train
         if why := self.growth.unreached(self.config.epochs, len(pictures.images)):
-            raise DataUnavailable(why)
+            raise Unfit(why)
         return Batches(pictures, self.growth.largest_batch, self.device)
 
     def train(self, epoch: int, progress: float) -> Iterator[int]:

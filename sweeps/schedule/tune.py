@@ -12,9 +12,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.errors import GansweepError
+from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.schedule.decision import Decision
-from sweeps.secret import scrubbed
+from sweeps.signals import Signals
+
+GRACE_SECONDS = 5.0
+"""How long trials may still report once a signal has come."""
 
 
 class Dispatch(Protocol):
@@ -31,37 +34,54 @@ class Dispatch(Protocol):
 
     def left(self, uid: str) -> None: ...
 
-    def died(self, uid: str, reason: str) -> None: ...
+    def died(self, uid: str, told: str) -> None: ...
+
+    def hung(self) -> list[str]: ...
 
 
-class Missing(Stopper):
-    """Ends the whole sweep once something is missing which all need, as a trial or the driver says.
+class Halt(Stopper):
+    """Ends the whole sweep: by a signal, by what a trial says, or by an error of our own.
 
-    `what` is one line, empty until then; `error` is the driver's own, and `refused` says that it is
-    for the user to decide.
+    `error` is None until then. Tune would tell an error of ours as its own, with a traceback.
+
+    Args:
+        signals: After the first, trials have a moment to report the epoch that they are in.
     """
 
-    def __init__(self) -> None:
-        self.what = ""
-        self.refused = False
-        self.error: GansweepError | None = None
+    def __init__(self, signals: Signals) -> None:
+        self.error: Exception | None = None
+        self.running: set[str] = set()
+        self._signals = signals
+
+    @property
+    def ending(self) -> bool:
+        """Whether no trial should begin, or go on after its next report."""
+        return self.error is not None or self._signals.first is not None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing of it, for Tune's snapshots: nobody reads them."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
+        if unable := str(result.get("unable", "")):
+            # Pictures that have changed, say, are for the user to decide.
+            kind = UserError if result.get("refused") else EnvironmentTrouble
+            self.error = self.error or kind(unable)
+        return self.error is not None
+
+    def stop_all(self) -> bool:
+        if self.error is not None:
+            return True
+        late = self._signals.seconds > GRACE_SECONDS
+        return self._signals.first is not None and (late or not self.running)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keeps an error of the driver's, since Tune would make a crash of it."""
+        """An error inside ends the sweep in its own words."""
         try:
             yield
-        except GansweepError as error:
+        except Exception as error:
             self.error = self.error or error
-            self.what = self.what or str(error)
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  (Ray's names)
-        if not self.what:
-            self.what, self.refused = str(result.get("unable", "")), bool(result.get("refused"))
-        return bool(self.what)
-
-    def stop_all(self) -> bool:
-        return bool(self.what)
 
 
 class Handout(Searcher):
@@ -71,21 +91,22 @@ class Handout(Searcher):
     new trial of its own, and its worker goes on from the checkpoint that it left.
     """
 
-    def __init__(self, dispatch: Dispatch, missing: Missing) -> None:
+    def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         super().__init__()
         self._dispatch = dispatch
-        self._missing = missing
+        self._halt = halt
         self._uids: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        uid = None
-        with self._missing.kept():
+        if self._halt.ending:
+            return None
+        with self._halt.kept():
             uid = self._dispatch.next()
-        if uid is None:
-            over = self._dispatch.over or self._missing.what
-            return Searcher.FINISHED if over else None
-        self._uids[trial_id] = uid
-        return {"uid": uid}
+            if uid is None:
+                return Searcher.FINISHED if self._dispatch.over else None
+            self._uids[trial_id] = uid
+            return {"uid": uid}
+        return None
 
     def on_trial_complete(
         self,
@@ -93,7 +114,8 @@ class Handout(Searcher):
         result: dict[str, Any] | None = None,  # noqa: ARG002  (Ray's names)
         error: bool = False,  # noqa: ARG002
     ) -> None:
-        self._dispatch.left(self._uids.pop(trial_id))
+        with self._halt.kept():
+            self._dispatch.left(self._uids.pop(trial_id))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal has it all."""
@@ -103,11 +125,26 @@ class Handout(Searcher):
 
 
 class Workers(Callback):
-    """Tells when a trial that was handed out has a machine, and when its worker died for good."""
+    """Tells when a trial that was handed out has a machine, and when its worker died for good.
 
-    def __init__(self, dispatch: Dispatch, missing: Missing) -> None:
+    Workers of trials that hang are killed.
+    """
+
+    def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         self._dispatch = dispatch
-        self._missing = missing
+        self._halt = halt
+
+    def on_step_begin(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        with self._halt.kept():
+            for uid in self._dispatch.hung():
+                for trial in trials:
+                    if trial.config["uid"] == uid and trial.status == Trial.RUNNING:
+                        _kill(trial)
 
     def on_trial_start(
         self,
@@ -116,7 +153,18 @@ class Workers(Callback):
         trial: Trial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        self._dispatch.began(trial.config["uid"])
+        self._halt.running.add(trial.trial_id)
+        with self._halt.kept():
+            self._dispatch.began(trial.config["uid"])
+
+    def on_trial_complete(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        self._halt.running.discard(trial.trial_id)
 
     def on_trial_error(
         self,
@@ -125,16 +173,9 @@ class Workers(Callback):
         trial: Trial,
         **info: Any,  # noqa: ARG002
     ) -> None:
-        with self._missing.kept():
-            self._dispatch.died(trial.config["uid"], _last_words(trial))
-
-
-def _last_words(trial: Trial) -> str:
-    """The last line of what Tune wrote of a trial's death."""
-    file = Path(trial.error_file or "")
-    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "the worker died")
-    return scrubbed(last)
+        self._halt.running.discard(trial.trial_id)
+        with self._halt.kept():
+            self._dispatch.died(trial.config["uid"], _told(trial))
 
 
 class RuleScheduler(FIFOScheduler):
@@ -144,16 +185,31 @@ class RuleScheduler(FIFOScheduler):
     has none, having diverged: then it moves nobody's cut-off) and nothing is decided.
     """
 
-    def __init__(self, dispatch: Dispatch, missing: Missing) -> None:
+    def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
         self._dispatch = dispatch
-        self._missing = missing
+        self._halt = halt
 
     def on_trial_result(self, _controller: Any, _trial: Trial, result: dict[str, Any]) -> str:
-        ended = ends = result["ended"]
-        with self._missing.kept():
+        ended, goes_on = result["ended"], False
+        with self._halt.kept():
             decision = self._dispatch.judge(
                 result["uid"], result["epoch"], result["score"], result["stage"], ended=ended
             )
-            ends = ended or decision.action != "go_on"
-        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+            goes_on = not ended and decision.action == "go_on" and not self._halt.ending
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+def _told(trial: Trial) -> str:
+    """What Ray says of the errors of a trial; Tune's own reader looks where it is copied later."""
+    file = trial.error_file
+    return Path(file).read_text(errors="replace") if file and Path(file).is_file() else ""
+
+
+def _kill(trial: Trial) -> None:
+    """Kills a trial's worker, wherever it is; the trial is not tried again."""
+    import ray
+
+    trial.max_failures = 0
+    if actor := trial.temporary_state.ray_actor:
+        ray.kill(actor)

@@ -19,11 +19,12 @@ from sweeps.cli import main
 from sweeps.errors import Busy, DamagedSweep, UserError
 from sweeps.extending import settle
 from sweeps.journal import Journal
+from sweeps.options import Options
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
 from sweeps.samples import checkpoint_of
+from sweeps.signals import Signals
 from sweeps.spec import read
-from sweeps.sweep import Options
 from sweeps.trial import check_pictures
 
 TEXT = """# Which loss wins?
@@ -89,7 +90,7 @@ class TestANewSweep:
     def test_storage_that_cannot_be_written_is_told_in_a_line(self, file: Path) -> None:
         code, out = gansweep("run", file, "--storage", "/proc/gansweep")
         assert (code, out.count("\n")) == (5, 1)
-        assert "cannot write to /proc/gansweep" in out
+        assert "storage /proc/gansweep cannot be written" in out
 
 
 def killed_at(point: int, file: Path, storage: Path) -> bool:
@@ -644,12 +645,12 @@ class TestItsPictures:
         begin(place, 1)
 
     def test_the_user_is_to_decide(self) -> None:
-        from sweeps.schedule.tune import Missing
+        from sweeps.schedule.tune import Halt
 
-        missing = Missing()
-        assert missing("", {"unable": "changed", "refused": True})
-        assert missing("", {"unable": "weights", "refused": False})
-        assert (missing.what, missing.refused) == ("changed", True)
+        halt = Halt(Signals(lambda _number: None))
+        assert halt("", {"unable": "changed", "refused": True})
+        assert halt("", {"unable": "weights", "refused": False})
+        assert (type(halt.error), str(halt.error)) == (UserError, "changed")
 
 
 def begin(place: Path, number: int) -> None:

@@ -201,12 +201,16 @@ class TestThroughRay:
         assert again.epochs_done == again.epochs_planned == 6
 
     def test_pictures_that_are_not_here_end_the_sweep_in_one_line(self, tmp_path: Path) -> None:
-        """Every trial would fail alike: the first to notice speaks for all, and none is spent."""
+        """Every trial would fail alike: the first to notice speaks for all, and none is spent.
+
+        What can be seen from outside is seen before: this picture is none only for who reads it.
+        """
         spec = sweep(base={**BASE, "data": {"name": "folder", "path": str(tmp_path / "empty")}})
         (tmp_path / "empty").mkdir()
+        (tmp_path / "empty" / "one.png").write_bytes(b"no picture")
         spec["base"]["data"]["resolution"] = 8
         spec["objective"] = {"samples": 64, "features": "inception"}
-        with pytest.raises(EnvironmentTrouble, match="no pictures") as caught:
+        with pytest.raises(EnvironmentTrouble, match="cannot be used") as caught:
             run(spec, Options(storage=tmp_path))
         assert "\n" not in str(caught.value)
         results = Results.read(tmp_path / "small")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gancore.data import Batches, DataUnavailable, Pictures, to_uint8, to_unit
+from gancore.errors import Unfit
 from gancore.seeds import stream
 
 
@@ -52,7 +53,7 @@ def test_a_batch_may_be_changed_without_changing_the_data() -> None:
 
 
 def test_fewer_pictures_than_a_batch_are_refused() -> None:
-    with pytest.raises(DataUnavailable, match="has 1 pictures, fewer than one batch of 64"):
+    with pytest.raises(Unfit, match="has 1 pictures, fewer than one batch of 64"):
         Batches(numbered(1), 64)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gancore.config import ConfigError, RunConfig
-from gancore.data import DataUnavailable
+from gancore.errors import Unfit
 from gancore.growth import Growth, Phase
 from gancore.models import ImageShape, models
 from gancore.systems import Material, Staged, systems
@@ -297,9 +297,9 @@ def test_pictures_that_are_too_few_are_refused_where_only_the_data_tell() -> Non
         if not words:
             assert next(system.train(1, 0.0)) == 150
             continue
-        with pytest.raises(DataUnavailable, match=words):
+        with pytest.raises(Unfit, match=words):
             next(system.train(1, 0.0))
     options = {**TIMES, "batches": {8: 1400}}
     system = systems.build("progressive", run, material, **options)
-    with pytest.raises(DataUnavailable, match="fewer than one batch of 1400"):
+    with pytest.raises(Unfit, match="fewer than one batch of 1400"):
         next(system.train(1, 0.0))

@@ -1,0 +1,39 @@
+"""Where and how a sweep runs; what it runs stands in its file alone."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sweeps.results import Results
+
+
+class Watch(Protocol):
+    """Shows a sweep while it runs: a context that is entered with the results it follows."""
+
+    def __call__(self, results: Results, /) -> AbstractContextManager[object]: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how to run a sweep; what to run stands in its file alone.
+
+    Args:
+        storage: Folder of all sweeps. On a cluster, one that every node sees.
+        address: Of a running Ray cluster; None starts Ray on this machine.
+        tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
+        verbose: Lets Ray and Tune speak.
+        insecure: Joins a cluster that asks nobody for a token.
+        accept_data_change: Goes on though the pictures are not those that the sweep began with.
+        watch: Shows progress; None shows nothing.
+    """
+
+    storage: Path = Path("runs")
+    address: str | None = None
+    tracking_uri: str | None = None
+    verbose: bool = False
+    insecure: bool = False
+    accept_data_change: bool = False
+    watch: Watch | None = None
