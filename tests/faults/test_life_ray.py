@@ -15,8 +15,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from short_trials import sweep_file
 
+from faults.short_trials import sweep_file
 from sweeps import Options, handshake, resume, run
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
@@ -84,6 +84,7 @@ class TestThroughRay:
         assert 3 <= states.count("failed") <= 13
         assert states.count("waiting") + states.count("interrupted") >= 27
 
+    @pytest.mark.slow
     def test_a_disk_that_is_full_for_the_driver_ends_in_order_and_is_resumed(
         self, tmp_path: Path
     ) -> None:
@@ -119,6 +120,7 @@ class TestThroughRay:
         results = Results.read(tmp_path / "runs" / "unlike")
         assert {(r.state, len(r.starts)) for r in results.trials.values()} == {("waiting", 0)}
 
+    @pytest.mark.slow
     def test_two_sweeps_at_once_do_not_meet(
         self, tmp_path: Path, cache: Path, ray_session: Any
     ) -> None:
@@ -201,6 +203,7 @@ class Child:
         return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_a_signal_ends_a_sweep_in_order(tmp_path: Path, cache: Path, number: int) -> None:
     child = Child(tmp_path, cache)
@@ -217,6 +220,7 @@ def test_a_signal_ends_a_sweep_in_order(tmp_path: Path, cache: Path, number: int
         assert (newest / f"epoch-{result.epoch:04d}.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_leaves_at_once_and_leaves_nothing_behind(
     tmp_path: Path, cache: Path
 ) -> None:
@@ -235,6 +239,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_leaves_nothing_behind(
     assert Results.read(child.place).state == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_head_that_dies_is_told_with_the_command_that_goes_on(
     tmp_path: Path, cache: Path
 ) -> None:
