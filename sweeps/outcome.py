@@ -113,7 +113,7 @@ class TrialResult:
                 self.state = "running"
             case "epoch" | "end":
                 self._told.append(record)
-                if self._bound is None or record["epoch"] <= self._bound:
+                if self._bound is None or record.get("epoch", 0) <= self._bound:
                     self._count(record)
             case "void":
                 self._forget(record)
@@ -147,7 +147,7 @@ class TrialResult:
         match record["kind"]:
             case "epoch":
                 self._hear(record)
-            case "end" if record["epoch"] <= self.epoch:
+            case "end" if record.get("epoch", 0) <= self.epoch:
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
 
@@ -160,12 +160,16 @@ class TrialResult:
         self._bound = max(epoch, self._bound or 0)
         if self.epoch > self._bound > 0:
             self.state, self.reason = "running", ""
-            self._count_again(record for record in self._told if record["epoch"] <= self._bound)
+            self._count_again(
+                record for record in self._told if record.get("epoch", 0) <= self._bound
+            )
 
     def _release(self) -> None:
         """A trial that waited goes on, from as far as it came."""
         bound, self._bound = self._bound, None
-        ahead = [record for record in self._told if bound is not None and record["epoch"] > bound]
+        ahead = [
+            record for record in self._told if bound is not None and record.get("epoch", 0) > bound
+        ]
         for record in ahead:
             self.state = "running"
             self._count(record)
@@ -191,7 +195,7 @@ class TrialResult:
     def _forget(self, void: journal.Record) -> None:
         """What was said of an epoch and all after it does not count."""
         self.voids.append(void)
-        self._told = [record for record in self._told if record["epoch"] < void["epoch"]]
+        self._told = [record for record in self._told if record.get("epoch", 0) < void["epoch"]]
         self._count_again(self._told)
 
     def _count_again(self, records: Iterable[journal.Record]) -> None:
