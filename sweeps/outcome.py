@@ -115,7 +115,7 @@ class TrialResult:
                 self.state = "running"
             case "epoch" | "end":
                 self._told.append(record)
-                if self._bound is None or record["epoch"] <= self._bound:
+                if self._bound is None or _epoch(record) <= self._bound:
                     self._count(record)
             case "void":
                 self._forget(record)
@@ -153,7 +153,7 @@ class TrialResult:
         match record["kind"]:
             case "epoch":
                 self._hear(record)
-            case "end" if record["epoch"] <= self.epoch:
+            case "end" if _epoch(record) <= self.epoch:
                 self.state, self.verdict = record["state"], record["verdict"]
                 self.reason = record["reason"]
 
@@ -166,12 +166,12 @@ class TrialResult:
         self._bound = max(epoch, self._bound or 0)
         if self.epoch > self._bound > 0:
             self.state, self.reason = "running", ""
-            self._count_again(record for record in self._told if record["epoch"] <= self._bound)
+            self._count_again(record for record in self._told if _epoch(record) <= self._bound)
 
     def _release(self) -> None:
         """A trial that waited goes on, from as far as it came."""
         bound, self._bound = self._bound, None
-        ahead = [record for record in self._told if bound is not None and record["epoch"] > bound]
+        ahead = [record for record in self._told if bound is not None and _epoch(record) > bound]
         for record in ahead:
             self.state = "running"
             self._count(record)
@@ -197,7 +197,7 @@ class TrialResult:
     def _forget(self, void: journal.Record) -> None:
         """What was said of an epoch and all after it does not count."""
         self.voids.append(void)
-        self._told = [record for record in self._told if record["epoch"] < void["epoch"]]
+        self._told = [record for record in self._told if _epoch(record) < void["epoch"]]
         self._count_again(self._told)
 
     def _count_again(self, records: Iterable[journal.Record]) -> None:
@@ -221,3 +221,8 @@ class TrialResult:
         if self.best is None or further or sign * value < sign * self.best:
             self.best, self.best_epoch, self.best_stage = value, point.epoch, point.stage
             self.improvements.append(point)
+
+
+def _epoch(record: journal.Record) -> int:
+    """The epoch that a record is about; of an end without one, the beginning."""
+    return int(record.get("epoch", 0))

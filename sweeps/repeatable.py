@@ -13,8 +13,8 @@ def is_asked(run: Mapping[str, Any], space: Space) -> bool:
     """Whether any run of a sweep is `deterministic`."""
     for dimension in (*space.scientific, *space.nuisance):
         if dimension.path == "deterministic":
-            return True in dimension.values.corners
-    return bool(run.get("deterministic"))
+            return any(value is True for value in dimension.values.corners)
+    return run.get("deterministic") is True
 
 
 def conflicts(

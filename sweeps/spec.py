@@ -152,7 +152,7 @@ class _Reader:
         self.check_conflicts(composer.fixed(), space, schedule, resources)
         self.check_population(search, schedule, space)
         self.check_budget(budget, resources)
-        if repeatable.is_asked(composer.fixed(), space):
+        if not self.problems.found and repeatable.is_asked(composer.fixed(), space):
             for where, why in repeatable.conflicts(search, schedule, budget, resources):
                 self.problems.add(where, ".".join(where), f"deterministic: {why}")
         name = self.name()

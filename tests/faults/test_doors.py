@@ -444,10 +444,9 @@ def test_the_address_of_a_server_keeps_its_secrets(
     monkeypatch.setenv("GANSWEEP_TRACKING_URI", address)
     done = CliRunner().invoke(main, ["sync", str(place)], catch_exceptions=False)
     assert done.exit_code == 5
-    process = tracking.start_uploader(place, address)
-    arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-    process.kill()
-    process.wait()
+    uploader = tracking.start_uploader(place, address)
+    arguments = Path(f"/proc/{uploader.pid}/cmdline").read_bytes()
+    assert not tracking.wait(uploader, 0)
     assert b"canary" not in arguments
     assert "canary" not in done.output
     written = [path.read_bytes() for path in place.rglob("*") if path.is_file()]

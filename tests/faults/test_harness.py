@@ -22,7 +22,7 @@ import pytest
 
 import faults
 from faults import act
-from sweeps import journal, tracking
+from sweeps import journal, planfile, tracking
 from sweeps.journal import Journal
 from sweeps.plan import Plan
 from sweeps.results import Results
@@ -110,9 +110,9 @@ def other_fate(place: Path) -> None:
 
 
 def forget_a_trial(place: Path) -> None:
-    plan = json.loads((place / "plan.json").read_text())
+    plan = planfile.read(place)
     plan["trials"] = plan["trials"][1:]
-    (place / "plan.json").write_text(json.dumps(plan))
+    planfile.write(place, plan)
 
 
 def damage_a_picture(place: Path) -> None:
