@@ -158,6 +158,7 @@ class Head:
         self.process.communicate("\n", timeout=60)
 
 
+@pytest.mark.slow
 def test_a_cluster_with_a_token_lets_nobody_in_without(tmp_path: Path) -> None:
     head = Head(tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=RIGHT)
     try:
@@ -178,6 +179,7 @@ def test_a_cluster_with_a_token_lets_nobody_in_without(tmp_path: Path) -> None:
         head.close()
 
 
+@pytest.mark.slow
 def test_a_cluster_without_a_token_is_joined_by_the_flag_alone(tmp_path: Path) -> None:
     head = Head(tmp_path, RAY_AUTH_MODE="disabled")
     try:
@@ -418,6 +420,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_sweep_speaks_to_nobody_but_this_machine(quiet: Path) -> None:
     """No connection of any Python process of it leaves loopback, and without a network it runs."""
     met = (quiet / "connections").read_text().splitlines()
@@ -427,6 +430,7 @@ def test_a_sweep_speaks_to_nobody_but_this_machine(quiet: Path) -> None:
     assert away <= {"('169.254.169.254', 80)"}
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_any_byte_that_was_written(quiet: Path) -> None:
     error = next((quiet / "runs").rglob("trials/*/error.txt"))
     assert "OSError: http://bob:***@host/?token=***&x=1" in error.read_text()
