@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripted_sweep import LOSSES, script_sweep
 
-from sweeps import journal
+from sweeps import journal, planfile
 from sweeps.journal import Journal
 
 HTML = (
@@ -57,7 +57,7 @@ PASSPORT = {
 def write_evil_sweep(place: Path) -> Path:
     """Thirty payloads over names, values, reasons, verdicts, machines and the sweep file."""
     script_sweep(place, each=6, seeds=2, grids=2)
-    plan = json.loads((place / "plan.json").read_text())
+    plan = planfile.read(place)
     label = {arm: PAYLOADS[number] for number, arm in enumerate(LOSSES)}
     payload = {}
     for number, trial in enumerate(plan["trials"]):
@@ -66,7 +66,8 @@ def write_evil_sweep(place: Path) -> Path:
         trial["varied"] = {**trial["varied"], own: own, "loss.name": own}
     plan["arms"] = [{**arm, "label": label[arm["label"]]} for arm in plan["arms"]]
     plan["name"] = PAYLOADS[1]
-    (place / "plan.json").write_text(json.dumps(plan).replace("fid1k", "$x$<b>_fid1k"))
+    # With a checksum that is right: a stranger can make one too.
+    planfile.write(place, json.loads(json.dumps(plan).replace("fid1k", "$x$<b>_fid1k")))
     for writer in (*journal.writers(place), journal.DRIVER):
         _rewrite(place, writer, payload)
     (place / "sweep.yaml").write_text("".join(f"# {' '.join(p.split())}\n" for p in PAYLOADS))

@@ -256,7 +256,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     here = tmp_path_factory.mktemp("here")
     (here / "mlflow.py").write_text("raise SystemExit('it ran')")
     code = "import sys, pathlib; sys.path.pop(0); import sweeps.tracking as t"
-    code += "; t.serve(pathlib.Path(sys.argv[1]), 5700)"
+    code += "; t.serve(pathlib.Path(sys.argv[1]))"
     doors = {
         "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*",
