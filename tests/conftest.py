@@ -1,10 +1,14 @@
 """What tests share: one cache of prepared data, and one thread, as a Ray trial has."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# A shell that runs the tests in its background has it ignored, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before any worker starts: with it every Ray worker would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
