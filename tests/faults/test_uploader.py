@@ -508,6 +508,7 @@ def wait_for(holds: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_an_uploader_that_is_killed_and_a_database_that_is_deleted_leave_no_gap(
     sweep: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -602,6 +603,7 @@ def test_the_last_word_is_one_line(
     assert ("the sweep goes on" in err) == (lines == 2)
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_server_is_down_ends_as_it_would_and_says_what_is_missing(
     tmp_path: Path,
     proxy: faults.Proxy,

@@ -23,6 +23,7 @@ def ray_session() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_trial_the_epoch_in_flight_and_the_others_nothing(
     tmp_path: Path,
 ) -> None:

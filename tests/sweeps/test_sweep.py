@@ -66,7 +66,7 @@ class TestThroughRay:
         assert all(r.verdict == "healthy" for r in good)
         assert results.leaderboard[0][1][0].best is not None
 
-    @pytest.mark.parametrize("method", ["sobol", "tpe"])
+    @pytest.mark.parametrize("method", [pytest.param("sobol", marks=pytest.mark.slow), "tpe"])
     def test_what_waited_is_promoted_and_the_best_confirmed(
         self, tmp_path: Path, method: str
     ) -> None:
@@ -92,6 +92,7 @@ class TestThroughRay:
         assert (results.folder / "report" / "index.html").is_file()
         assert Results.read(results.folder).confirmed == results.confirmed
 
+    @pytest.mark.slow
     def test_a_full_disk_ends_the_sweep_and_no_trial(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -203,11 +204,12 @@ class TestThroughRay:
     def test_pictures_that_are_not_here_end_the_sweep_in_one_line(self, tmp_path: Path) -> None:
         """Every trial would fail alike: the first to notice speaks for all, and none is spent.
 
-        What can be seen from outside is seen before: this picture is none only for who reads it.
+        What can be seen from outside is seen before: these are none only for who reads them.
         """
         spec = sweep(base={**BASE, "data": {"name": "folder", "path": str(tmp_path / "empty")}})
         (tmp_path / "empty").mkdir()
-        (tmp_path / "empty" / "one.png").write_bytes(b"no picture")
+        for name in ("one", "two", "three", "four"):
+            (tmp_path / "empty" / f"{name}.png").write_bytes(b"no picture")
         spec["base"]["data"]["resolution"] = 8
         spec["objective"] = {"samples": 64, "features": "inception"}
         with pytest.raises(EnvironmentTrouble, match="cannot be used") as caught:
