@@ -46,7 +46,8 @@ def refusal(sweep: Path, driver: dict[str, str]) -> str:
 
 def _same(name: str, here: str, there: str) -> bool:
     """Whether two versions are one: a build for a GPU is that for a CPU, and who has no git
-    checkout has just a release.
+    checkout has just a release. Who edits a checkout while a sweep runs from it does not end that.
     """
-    (release, _, build), (other, _, its) = here.partition("+"), there.partition("+")
+    (release, _, build), (other, _, its) = (v.partition("+") for v in (here, there))
+    build, its = build.removesuffix("-dirty"), its.removesuffix("-dirty")
     return release == other and (name == "torch" or not build or not its or build == its)
