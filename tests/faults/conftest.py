@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from served import served
 
+import faults
 import gancore.training
 
 TRAIN = gancore.training.train
@@ -17,3 +21,19 @@ def nothing_stays_swapped() -> Iterator[None]:
     it is back after the test."""
     yield
     gancore.training.train = TRAIN
+
+
+@pytest.fixture(scope="module")
+def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An MLflow server on an empty store."""
+    storage = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_database, storage / "mlflow.db")
+    with served(storage) as address:
+        yield address.partition("/#")[0]
+
+
+@pytest.fixture
+def proxy(server: str) -> Iterator[faults.Proxy]:
+    """What stands before it and can fail."""
+    with faults.Proxy(server) as standing:
+        yield standing

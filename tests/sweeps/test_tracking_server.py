@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from served import served
 from written_sweep import (
     COMPLETED,
     DIVERGED,
@@ -47,17 +45,9 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """What `gansweep ui` starts, on an empty store."""
     storage = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, storage / "mlflow.db")
-    code = "import sys, pathlib, sweeps.tracking as t; t.serve(pathlib.Path(sys.argv[1]))"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(storage)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    address = next(w for w in process.stdout.readline().split() if w.startswith("http"))
-    yield address
-    # As Ctrl-C would; nothing of the process group may be left.
-    process.send_signal(signal.SIGINT)
-    process.stdout.close()
-    assert process.wait(20) == 0
+    with served(storage) as address:
+        yield address
+    # Nothing of the process group may be left.
     with pytest.raises(OSError, match="refused"):
         fetch(address)
 
