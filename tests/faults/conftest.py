@@ -1,4 +1,4 @@
-"""What every test of a fault leaves as it was."""
+"""What tests of faults find, and what each of them leaves as it was."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commanded import TEXT
 from served import served
 
 import faults
 import gancore.training
+from sweeps import sweep
 
 TRAIN = gancore.training.train
 
@@ -37,3 +39,18 @@ def proxy(server: str) -> Iterator[faults.Proxy]:
     """What stands before it and can fail."""
     with faults.Proxy(server) as standing:
         yield standing
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "q.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a command does but training and MLflow."""
+    monkeypatch.setattr(sweep, "_train", lambda *_: None)
+    monkeypatch.setattr(sweep.tracking, "start_uploader", lambda *_: None)
+    monkeypatch.setattr(sweep.tracking, "wait", lambda *_: True)
