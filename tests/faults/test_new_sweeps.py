@@ -1,4 +1,4 @@
-"""New sweeps: made whole or not at all, held by one, refused where damaged, found where they lie."""
+"""New sweeps: made whole or not at all, held by one, refused where they are damaged."""
 
 from __future__ import annotations
 
