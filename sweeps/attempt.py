@@ -53,11 +53,12 @@ def choose(plan: Plan, arm: str | None, draw: int) -> Trial:
 
 def _train(place: Path, plan: Plan, trial: Trial, plugins: Path, epochs: int) -> None:
     from sweeps.folder import trial_folder
-    from sweeps.trial import prepare_process, run_trial
+    from sweeps.plugins import run as run_plugins
+    from sweeps.trial import run_trial
 
     console = Console(highlight=False)
     place.mkdir(parents=True, exist_ok=True)
-    prepare_process(plan.plugins, plugins)
+    run_plugins(plan.plugins, plugins)
     plan.write(place)
     before = attempts(Results.read(place))
     for key, value in trial.varied.items():

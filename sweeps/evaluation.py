@@ -16,13 +16,13 @@ from gancore.contradictions import contradictions
 from gancore.errors import Unavailable
 from gancore.files import write_json
 from gancore.schema import unknown
-from sweeps import trust
+from sweeps import plugins, trust
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import trial_folder
 from sweeps.plan import Plan
 from sweeps.samples import checkpoint_of
 from sweeps.tracking.description import EVALUATIONS
-from sweeps.trial import prepare_process, versions
+from sweeps.trial import versions
 from sweeps.version import code_version
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def evaluate(place: Path, uid: str | None, epoch: int | None, asked: Asked) -> E
     uid = path.parents[1].name
     plan = Plan.read(place)
     trust.check(place)
-    prepare_process(plan.plugins, place / trust.PLUGINS)
+    plugins.run(plan.plugins, place / trust.PLUGINS)
     try:
         config = _config(RunConfig.of(plan.trial(uid).config), asked)
         from gancore.metrics.moments import NoScore, TooFew

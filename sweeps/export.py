@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancore.files import write_atomically, write_json
-from sweeps import trust
+from sweeps import plugins, trust
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import trial_folder
 from sweeps.plan import Plan
 from sweeps.results import Results
 from sweeps.samples import checkpoint_of
-from sweeps.trial import prepare_process, versions
+from sweeps.trial import versions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +70,7 @@ def export(
     path = checkpoint_of(place, uid, epoch)
     uid = path.parents[1].name
     trust.check(place)
-    prepare_process(Plan.read(place).plugins, place / trust.PLUGINS)
+    plugins.run(Plan.read(place).plugins, place / trust.PLUGINS)
     from gancore.systems.program import Untraceable, packed, program
     from gancore.training import DamagedCheckpoint, load_system
 

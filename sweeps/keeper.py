@@ -158,7 +158,7 @@ class Keeper:
 
     def _compare(self, report: EpochReport) -> None:
         """Epochs done again from further back must be those journalled, or these do not count."""
-        before = next((p for p in self.result.points if p.epoch == report.epoch), None)
+        before = self.result.point(report.epoch)
         if not self._again or before is None:
             return
         mine, its = _comparable(report.values()), _comparable(before.values)

@@ -20,8 +20,8 @@ from sweeps.estimate import Arm, Stage
 from sweeps.failures import reason_of
 from sweeps.folder import GRID_SCALE
 from sweeps.plan import Plan
+from sweeps.plugins import run as run_plugins
 from sweeps.signals import terminated_as_interrupted
-from sweeps.trial import prepare_process
 
 if TYPE_CHECKING:
     from gancore.training import Training
@@ -93,7 +93,7 @@ def _as_a_worker(plan: Plan, plugins: Path) -> Iterator[None]:
     threads, without_bytecode = torch.get_num_threads(), sys.dont_write_bytecode
     try:
         sys.dont_write_bytecode = True  # Nothing is left beside the user's modules.
-        prepare_process(plan.plugins, plugins)
+        run_plugins(plan.plugins, plugins)
         sys.dont_write_bytecode = without_bytecode
         torch.set_num_threads(max(1, int(plan.resources.cpu)))
         yield

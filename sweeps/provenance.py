@@ -32,8 +32,9 @@ def made_with(
 
 
 def config_digest(trial: Trial) -> str:
-    """Hex digest of what a trial trains with, from its first epoch to its last."""
-    text = json.dumps([trial.config, trial.before], sort_keys=True)
+    """Hex digest of what a trial trains with; for how long may be extended."""
+    runs = [*trial.before, (0, trial.config)]
+    text = json.dumps([(until, {**run, "epochs": 0}) for until, run in runs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

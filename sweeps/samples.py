@@ -7,14 +7,11 @@ import re
 from pathlib import Path
 
 from gancore.files import write_atomically
-from sweeps import trust
+from sweeps import plugins, trust
 from sweeps.errors import DamagedSweep, EnvironmentTrouble, UserError
 from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.plan import Plan
 from sweeps.results import Results
-from sweeps.trial import prepare_process
-
-CHECKPOINT = re.compile(r"epoch-\d{1,9}\.pt")
 
 CHECKPOINT = re.compile(r"epoch-[0-9]+\.pt")
 
@@ -32,7 +29,7 @@ def write_samples(place: Path, uid: str | None, *, count: int, seed: int, out: P
     """
     path = checkpoint_of(place, uid)
     trust.check(place)
-    prepare_process(Plan.read(place).plugins, place / trust.PLUGINS)
+    plugins.run(Plan.read(place).plugins, place / trust.PLUGINS)
     from gancore import seeds
     from gancore.systems import grid
     from gancore.training import DamagedCheckpoint, load_system

@@ -75,10 +75,8 @@ def run(source: Source, options: Options | None = None, *, name: str | None = No
         EnvironmentTrouble: Ray or the storage cannot be used, or pictures or weights are missing.
         FailedAlike: One trial fails after another, for the same reason.
     """
-    options = options or Options()
+    options = _checked(options)
     spec = asking.load_spec(source)
-    if options.tracking_uri:
-        tracking.check_uri(options.tracking_uri)
     plan = make_plan(spec)
     place = folder.named(options.storage.resolve(), name or plan.name)
     if folder.is_sweep(place):
@@ -109,20 +107,25 @@ def resume(
 
     Raises:
         Busy: The sweep is running.
-        UserError: It has plug-ins that this user neither ran nor trusts.
-        UserError: The file asks for more than the sweep does, or for something else.
-        UserError: Its trials do not fit this machine, or pictures are missing.
+        UserError: It has plug-ins that this user neither ran nor trusts, the file asks for more or
+            for something else, its trials do not fit this machine, or pictures are missing.
         EnvironmentTrouble: As of `run`.
     """
     trust.check(place)
-    options = options or Options()
-    if options.tracking_uri:
-        tracking.check_uri(options.tracking_uri)
+    options = _checked(options)
     results = Results.read(place)
     if results.state == "finished" and not (retry_failed and _failed(results)):
         asking.edited(place, source)
         return results
     return _execute(place, options, lambda: asking.edited(place, source), retry_failed=retry_failed)
+
+
+def _checked(options: Options | None) -> Options:
+    """How to run; a wrong address is told before anything is made."""
+    options = options or Options()
+    if options.tracking_uri:
+        tracking.check_uri(options.tracking_uri)
+    return options
 
 
 def _failed(results: Results) -> list[TrialResult]:
@@ -155,9 +158,7 @@ def extend(
         UserError: It asks for nothing more, for something else, or for what could only have been
             planned from the start.
     """
-    options = options or Options()
-    if options.tracking_uri:
-        tracking.check_uri(options.tracking_uri)
+    options = _checked(options)
     spec = asking.larger(place, source, wanted or {})
 
     def amendment() -> dict[str, Any]:
@@ -328,7 +329,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
     if plan.resources.memory_gb:
         resources["memory"] = plan.resources.memory_gb * 1e9
     trainable = tune.with_parameters(
-        train_on_worker, sweep=str(place), plugins=list(plan.plugins), versions=handshake.versions()
+        train_on_worker, sweep=str(place), versions=handshake.versions()
     )
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
@@ -357,21 +358,19 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
         raise halt.error
 
 
-def train_on_worker(
-    config: dict[str, Any], *, sweep: str, plugins: list[str], versions: dict[str, str]
-) -> None:
+def train_on_worker(config: dict[str, Any], *, sweep: str, versions: dict[str, str]) -> None:
     """What runs on a Ray worker: a trial, each epoch of which is reported to Tune."""
     import ray
     from ray import tune
 
-    from sweeps.trial import Progress, prepare_process, run_trial
+    from sweeps.trial import Progress, run_trial
 
     place = Path(sweep)
     if why := handshake.refusal(place, versions):
         tune.report(vars(Progress(config["uid"], 0, math.inf, ended=True, unable=why)))
         return
-    prepare_process(plugins, place / "plugins")
     plan = Plan.read(place)
+    plugins.run(plan.plugins, place / "plugins")
     if plan.repeats:  # Whatever this worker trains first.
         determinism.prepare()
     # `cuda.is_available` would also answer for a GPU that belongs to another trial.

@@ -7,7 +7,7 @@ import os
 import platform
 import socket
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from gancore.files import write_atomically
-from sweeps import pinned, plugins, storage
+from sweeps import pinned, storage
 from sweeps.errors import Superseded, Unwritable
 from sweeps.failures import reason_of
 from sweeps.folder import GRID_SCALE
@@ -83,6 +83,7 @@ def _attempt(
 ) -> Iterator[Progress]:
     result = keeper.result
     uid = result.trial.uid
+    # Its own journal does not say that it has been extended since.
     longer = result.state == "completed" and result.epoch < result.trial.epochs
     if result.ended and result.state != "failed" and not longer:
         yield _last(result)  # The attempt before died after its last word.
@@ -188,15 +189,6 @@ def _epochs(sweep: Path, training: Training, keeper: Keeper) -> Iterator[Progres
         )
         if end:
             return
-
-
-def prepare_process(modules: Sequence[str], folder: Path) -> None:
-    """Imports the user's modules, so that what they register is known in this process.
-
-    Args:
-        folder: Where they lie: the sweep's own copy, or beside the sweep file.
-    """
-    plugins.run(modules, folder)
 
 
 def versions() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from sweeps.children import python_path
 from sweeps.tracking.address import check_uri, default_uri, redacted
 from sweeps.tracking.process import ALL_SENT, GAVE_UP, START_OVER
 
@@ -131,7 +132,7 @@ class Supervisor:
                     env={
                         **os.environ,
                         "MLFLOW_TRACKING_URI": self._uri,
-                        "PYTHONPATH": _python_path(),
+                        "PYTHONPATH": python_path(),
                     },
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
@@ -183,9 +184,3 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError):
         return
-
-
-def _python_path() -> str:
-    """Where this process finds the package, an uninstalled checkout included."""
-    here = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sweeps import folder, journal
+from sweeps import folder, journal, plugins
 from sweeps.results import Results, TrialResult
 from sweeps.tracking import description, images, models, notes
 from sweeps.tracking.address import check_uri, redacted
@@ -28,7 +28,6 @@ from sweeps.tracking.store import (
     Trouble,
     failures,
 )
-from sweeps.trial import prepare_process
 
 FILES = ("sweep.yaml", "plan.json", "results.csv")
 
@@ -298,7 +297,7 @@ class Uploader:
             return
         for path in (checkpoint, checkpoint.with_suffix(".json")):
             client.log_artifact(run, str(path), "checkpoint")
-        prepare_process(self.results.plan.plugins, self.sweep / "plugins")
+        plugins.run(self.results.plan.plugins, self.sweep / "plugins")
         try:
             if not models.has_model(client, run, epoch):
                 models.log_product(client, run, checkpoint, epoch)

@@ -304,3 +304,5 @@ def test_an_attempt_under_other_conditions_is_told_in_one_line(
     digest = journal.read(place, uid)[0]["config_digest"]
     other = replace(plan.trials[0], config={**plan.trials[0].config, "batch": 7})
     assert provenance.config_digest(other) != digest == provenance.config_digest(plan.trials[0])
+    longer = replace(plan.trials[0], config={**plan.trials[0].config, "epochs": 99})
+    assert provenance.config_digest(longer) == digest  # `gansweep extend` is no other condition.
