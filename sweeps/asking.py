@@ -93,14 +93,19 @@ def larger(place: Path, source: Source | None, wanted: Mapping[str, int]) -> Swe
     return _calibrated(read(text, place.name, spec.folder))
 
 
-def more(place: Path, source: Source | None, spec: SweepSpec) -> dict[str, Any]:
+def more(
+    place: Path, source: Source | None, spec: SweepSpec, wanted: Mapping[str, int]
+) -> dict[str, Any]:
     """What to amend for a sweep to become a larger one.
+
+    Args:
+        wanted: Numbers that were set in it: then no line of a file is to blame.
 
     Raises:
         UserError: It asks for nothing more, for something else, or for what could only have been
             planned from the start.
     """
-    file = _document(place / COPY if source is None else source, spec)
+    file = Document() if wanted else _document(place / COPY if source is None else source, spec)
     return extension(Plan.read(place), place, spec, file)
 
 

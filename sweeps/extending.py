@@ -63,7 +63,7 @@ def extension(plan: Plan, place: Path, spec: SweepSpec, file: Document) -> dict[
     )
     if not any(edit.kind == "more" for edit in found):
         raise UserError(
-            f"{file.file or 'the file'} asks for nothing that {place.name!r} does not have: raise "
+            f"{file.file or 'this'} asks for nothing that {place.name!r} does not have: raise "
             "search.trials_each, base.epochs or confirm.seeds, or add a value under scientific"
         )
     larger = make_plan(spec)

@@ -162,7 +162,7 @@ def extend(
     spec = asking.larger(place, source, wanted or {})
 
     def amendment() -> dict[str, Any]:
-        asked = asking.more(place, source, spec)
+        asked = asking.more(place, source, spec, wanted or {})
         plugins.copy(spec.plugin_roots(), place)
         trust.remember(place)
         return asked

@@ -83,7 +83,7 @@ def planned(tmp_path: Path, changes: dict[str, Any]) -> Path:
 
 
 def amend(place: Path, changes: dict[str, Any]) -> None:
-    amendment = asking.more(place, None, SweepSpec.of(given(changes)))
+    amendment = asking.more(place, None, SweepSpec.of(given(changes)), {})
     with folder.owned(place), Journal(place, journal.DRIVER) as log:
         log.append("amend", **amendment)
         settle(place, log)

@@ -227,3 +227,12 @@ class TestALargerSweep:
 def test_python_has_the_same_verbs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="asks for nothing"):
         extend(place_of(tmp_path))
+
+
+def test_of_a_number_that_was_typed_no_line_is_to_blame(tmp_path: Path) -> None:
+    code, told = gansweep("extend", place_of(tmp_path), "--trials-each", 2)
+    assert code == 2
+    assert told == (
+        "error: search.trials_each: 3 in the sweep, 2 here; trials that have run are not taken "
+        "back\n"
+    )
