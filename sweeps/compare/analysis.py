@@ -130,9 +130,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 def _told(pair: Pair) -> str:
     if pair.separable:
-        return "told apart"
-    needed = f"; about {pair.needed:,} seeds would be needed" if pair.needed else ""
-    return f"not separable{needed}"
+        return "yes"
+    return f"no, n ~ {pair.needed:,}" if pair.needed else "no"
 
 
 def _seeds(compared: Comparison) -> Iterator[str]:

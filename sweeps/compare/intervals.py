@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def mean_interval(scores: Sequence[float] | Scores) -> Estimate:
     if sd is None:
         return Estimate(float(x.mean()))
     t = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1))
-    return Estimate.around(x.mean(), t * sd / math.sqrt(len(x)))
+    return _of_its_kind(Estimate.around(x.mean(), t * sd / math.sqrt(len(x))), x)
 
 
 def iqm(scores: Sequence[float] | Scores) -> float:
@@ -115,7 +115,14 @@ def iqm_interval(scores: Sequence[float] | Scores) -> Estimate:
     sd = spread(x)
     if sd is None:
         return Estimate(iqm(x))
-    return Estimate.around(iqm(x), _iqm_factor(len(x)) * sd)
+    return _of_its_kind(Estimate.around(iqm(x), _iqm_factor(len(x)) * sd), x)
+
+
+def _of_its_kind(found: Estimate, scores: Scores) -> Estimate:
+    """Scores none of which is below 0 are taken for distances, such as FID: no mean of them is."""
+    if found.low is None or scores.min() < 0:
+        return found
+    return replace(found, low=max(0.0, found.low))
 
 
 @functools.cache

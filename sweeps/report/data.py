@@ -12,7 +12,7 @@ What statistics add comes as a mapping, every key of it optional, arms by the la
     pairs        [{a, b, difference, p, corrected_p, effect, improvement, verdict}]: two arms, by
                  label; `low` and `high` are the interval of `difference`, `improvement_low` and
                  `improvement_high` of `improvement`, the probability that a run of `a` beats one
-                 of `b`; `verdict` is a sentence
+                 of `b`; `verdict` says in a few words whether they are told apart
     budget       {label: {"trials": {x, mean, low, high}, "epochs": {...}, "hours": {...}}}: the
                  expected best against what was spent, four lists of one length each
     importance   [{path, share, p}], and `arm` where the shares are of one arm, or `sweep` where

@@ -81,11 +81,11 @@ function pairs() {
     { key: "a", title: "Arm", text: true, show: (pair) => named(pair.a) },
     { key: "b", title: "Against", text: true, show: (pair) => named(pair.b) },
     some("difference") && { key: "difference", title: "Difference", show: (pair) => figure(pair.difference) + (typeof pair.low === "number" ? ` [${figure(pair.low)}, ${figure(pair.high)}]` : "") },
-    some("effect") && { key: "effect", title: "Effect size", show: (pair) => figure(pair.effect) },
+    some("effect") && { key: "effect", title: "Effect", show: (pair) => figure(pair.effect) },
     some("improvement") && { key: "improvement", title: "Wins", about: "Probability that a run of the first arm beats one of the second", show: (pair) => percent(pair.improvement) + (typeof pair.improvement_low === "number" ? ` [${percent(pair.improvement_low)}, ${percent(pair.improvement_high)}]` : "") },
     some("p") && { key: "p", title: "p", show: (pair) => number(pair.p, 2) },
     some("corrected_p") && { key: "corrected_p", title: "Corrected p", show: (pair) => number(pair.corrected_p, 2) },
-    some("verdict") && { key: "verdict", title: "In words", text: true, show: (pair) => h("span", { class: "words" }, pair.verdict ?? "") },
+    some("verdict") && { key: "verdict", title: "Told apart", about: "And if not, about how many seeds of each arm would", text: true, show: (pair) => h("span", { class: "words" }, pair.verdict ?? "") },
   ].filter(Boolean);
   columns.lead = 0;
   const card = h("div", { class: "card scroll tall" });
