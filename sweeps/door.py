@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweeps.children import python_path
+from sweeps.children import python, python_path
 from sweeps.errors import EnvironmentTrouble, UserError
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -77,7 +77,7 @@ def knock(address: str, *, insecure: bool) -> None:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "sweeps.door", address],
+            [python(), "-P", "-m", "sweeps.door", address],
             env={**os.environ, "PYTHONPATH": python_path()},
             stdin=subprocess.DEVNULL,
             capture_output=True,

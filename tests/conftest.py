@@ -11,8 +11,9 @@ from written_sweep import write_sweep
 
 from sweeps import tracking
 
-# A shell that runs the tests in its background has it ignored, and so would all that they start.
+# A shell in the background, and `nohup`, have them ignored, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Before any worker starts: with it every Ray worker would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

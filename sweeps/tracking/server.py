@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import quote
 
+from sweeps.children import python
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.tracking.address import artifact_folder, database_file, default_uri
 from sweeps.tracking.ports import HOST, checked_port, free_port
@@ -89,7 +89,7 @@ def _command(storage: Path, port: int) -> list[str]:
         "--cors-allowed-origins": ",".join(f"http://{name}" for name in names),
     }
     return [
-        sys.executable,
+        python(),
         "-m",
         "mlflow",
         "server",

@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from sweeps.children import python_path
+from sweeps.children import python, python_path
 from sweeps.tracking.address import check_uri, default_uri, redacted
 from sweeps.tracking.process import ALL_SENT, GAVE_UP, START_OVER
 
@@ -128,7 +128,7 @@ class Supervisor:
                 return
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "sweeps.tracking", str(self.sweep)],
+                    [python(), "-P", "-m", "sweeps.tracking", str(self.sweep)],
                     env={
                         **os.environ,
                         "MLFLOW_TRACKING_URI": self._uri,
