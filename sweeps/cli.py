@@ -17,6 +17,7 @@ from sweeps.cli_options import (
     FILE,
     found,
     json_option,
+    replay_options,
     running_options,
     storage_option,
     tracking_option,
@@ -145,41 +146,7 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
 
 @main.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option(
-    "--goal",
-    type=click.Choice(["min", "max"]),
-    default="min",
-    show_default=True,
-    help="Of a CSV file; a sweep knows its own.",
-)
-@click.option(
-    "--grace",
-    "graces",
-    type=click.IntRange(min=1),
-    multiple=True,
-    default=(1, 2, 3),
-    show_default=True,
-    help="Points before the first rung; may be repeated.",
-)
-@click.option(
-    "--eta",
-    "etas",
-    type=click.IntRange(min=2),
-    multiple=True,
-    default=(2, 3, 4),
-    show_default=True,
-    help="Of eta trials one goes on; may be repeated.",
-)
-@click.option(
-    "--brackets",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Rules side by side, each with its first rung eta times as late as the one before.",
-)
-@click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True)
-@click.option("--until", type=float, help="Last step that counts; default: where the first ends.")
+@replay_options
 @storage_option
 @json_option
 def simulate(source: Path, storage: Path, **asked: Any) -> None:

@@ -70,6 +70,71 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
 
 
+def replay_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which recorded curves are replayed, and under which settings."""
+    for option in (
+        click.option(
+            "--only",
+            metavar="COLUMN=VALUE",
+            multiple=True,
+            callback=_pairs,
+            help="Of a CSV file, the rows of one protocol; may be repeated.",
+        ),
+        click.option(
+            "--until", type=float, help="Last step that counts; default: where the first ends."
+        ),
+        click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True),
+        click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True),
+        click.option(
+            "--brackets",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Rules side by side, each with a first rung eta times as late as the last.",
+        ),
+        click.option(
+            "--eta",
+            "etas",
+            type=click.IntRange(min=2),
+            multiple=True,
+            default=(2, 3, 4),
+            show_default=True,
+            help="Of eta trials one goes on; may be repeated.",
+        ),
+        click.option(
+            "--grace",
+            "graces",
+            type=click.IntRange(min=1),
+            multiple=True,
+            default=(1, 2, 3),
+            show_default=True,
+            help="Points before the first rung; may be repeated.",
+        ),
+        click.option(
+            "--goal",
+            type=click.Choice(["min", "max"]),
+            default="min",
+            show_default=True,
+            help="Of a CSV file; a sweep knows its own.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _pairs(
+    _context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """`COLUMN=VALUE`, each once."""
+    found = {}
+    for value in values:
+        column, equals, wanted = value.partition("=")
+        if not equals or not column:
+            raise click.BadParameter(f"{value!r} is not {parameter.metavar}")
+        found[column] = wanted
+    return found
+
+
 FILE = click.argument("file", type=click.Path(path_type=Path))
 ACCEPT = click.option(
     "--accept-data-change",

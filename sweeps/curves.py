@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sweeps import folder
 from sweeps.errors import UserError
@@ -15,6 +16,9 @@ from sweeps.results import Results, TrialResult
 
 FEWEST = 3
 """Curves that a group must have for a comparison to mean anything."""
+
+MOST_KINDS = 5
+"""Values of a column, at most, that are taken for kinds of trials."""
 
 _COLUMNS = {
     "trial": ("trial", "run"),
@@ -51,7 +55,13 @@ class Recorded:
     notes: tuple[str, ...] = ()
 
 
-def read_curves(source: Path, *, goal: str = "min", until: float | None = None) -> Recorded:
+def read_curves(
+    source: Path,
+    *,
+    goal: str = "min",
+    until: float | None = None,
+    only: Mapping[str, str] | None = None,
+) -> Recorded:
     """The curves of a CSV file or of a sweep's folder, cut at a common length.
 
     Args:
@@ -60,14 +70,20 @@ def read_curves(source: Path, *, goal: str = "min", until: float | None = None) 
         goal: Of a file; a sweep knows its own.
         until: The last step that counts; trials that end before it are left out. Default: where
             the first of them ends.
+        only: Of a file, the rows that have these values in these columns: those of one protocol.
 
     Raises:
         UserError: The source cannot be read, or has fewer than three curves to compare.
     """
     if folder.is_sweep(source):
+        if only:
+            raise UserError(f"{source}: --only chooses among the rows of a CSV file")
         found, goal, notes = _of_sweep(source)
     elif source.is_file():
-        found, notes = _of_table(source), []
+        found, notes = _of_table(source, only or {})
+        if only and not found:
+            asked = " and ".join(f"{column}={value}" for column, value in only.items())
+            raise UserError(f"{source}: no row has {asked}, which --only asks for")
     else:
         raise UserError(f"{source}: neither a CSV file of curves nor the folder of a sweep")
     return _aligned(source, found, goal, until, notes)
@@ -101,18 +117,43 @@ def _last_stage(result: TrialResult) -> Iterator[Row]:
             yield point.epoch, point.values.get(result.objective, math.nan)
 
 
-def _of_table(path: Path) -> dict[tuple[str, str], list[Row]]:
+def _of_table(
+    path: Path, only: Mapping[str, str]
+) -> tuple[dict[tuple[str, str], list[Row]], list[str]]:
     found: dict[tuple[str, str], dict[float, float]] = defaultdict(dict)
-    for place, trial, group, step, score in _rows(path):
-        curve = found[group, trial]
-        if step in curve:
-            raise UserError(f"{place}: trial {trial!r} has step {step:g} twice: remove one")
-        curve[step] = score
-    return {key: sorted(curve.items()) for key, curve in found.items()}
+    seen: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for place, row in _rows(path, only):
+        curve = found[row.group, row.trial]
+        if row.step in curve:
+            raise UserError(f"{place}: trial {row.trial!r} has step {row.step:g} twice: remove one")
+        curve[row.step] = row.score
+        for column, value in row.others.items():
+            seen[column][row.trial].add(value)
+    return {key: sorted(curve.items()) for key, curve in found.items()}, list(_unlike(seen))
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, str, float, float]]:
-    """Where each row stands, its trial, group, step and score."""
+def _unlike(seen: Mapping[str, Mapping[str, set[str]]]) -> Iterator[str]:
+    """Columns that split the trials in a few kinds: scores of unlike kinds may not compare."""
+    for column, by_trial in seen.items():
+        kinds = Counter(value for values in by_trial.values() for value in values)
+        if all(len(values) == 1 for values in by_trial.values()) and 1 < len(kinds) <= MOST_KINDS:
+            told = ", ".join(f"{value} {count}" for value, count in kinds.most_common())
+            remedy = f"--only {column}={kinds.most_common(1)[0][0]}"
+            yield f"unlike in {column} ({told}); of another protocol? {remedy}"
+
+
+class _Row(NamedTuple):
+    """One row of a table; `others` are the columns that nobody asked for."""
+
+    trial: str
+    group: str
+    step: float
+    score: float
+    others: dict[str, str]
+
+
+def _rows(path: Path, only: Mapping[str, str]) -> Iterator[tuple[str, _Row]]:
+    """Where each row stands, and what it says."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream)
@@ -120,7 +161,12 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str, float, float]]:
                 raise UserError(f"{path}: empty; {_wanted()}")
             names = {name.strip().lower(): name for name in table.fieldnames}
             columns = {key: _column(path, names, known) for key, known in _COLUMNS.items()}
+            if missing := [column for column in only if column.lower() not in names]:
+                raise UserError(f"{path}:1: no column {missing[0]!r}, which --only asks for")
+            others = {k: v for k, v in names.items() if v not in columns.values() and k != "group"}
             for row in table:
+                if any(row[names[column.lower()]] != value for column, value in only.items()):
+                    continue
                 place = f"{path}:{table.line_num}"
                 trial = row[columns["trial"]]
                 if not trial:
@@ -130,7 +176,8 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str, float, float]]:
                     raise UserError(f"{place}: step {step} is not finite: write a number")
                 score = _number(place, "score", row[columns["score"]])
                 group = row[names["group"]] or "" if "group" in names else ""
-                yield place, trial, group, step, score
+                beside = {key: row[name] or "" for key, name in others.items()}
+                yield place, _Row(trial, group, step, score, beside)
     except (OSError, UnicodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV file in UTF-8: {error}") from None
 

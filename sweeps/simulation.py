@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,14 @@ def show_simulation(  # noqa: PLR0913  (the command's options, one each)
     orders: int,
     until: float | None,
     as_json: bool,
+    only: Mapping[str, str] | None = None,
 ) -> None:
     """Prints what every setting costs and keeps, and which one is recommended.
 
     Raises:
         UserError: See `read_curves`; or no grace is short enough.
     """
-    recorded = read_curves(source, goal=goal, until=until)
+    recorded = read_curves(source, goal=goal, until=until, only=only)
     points = len(recorded.steps)
     settings = grid(points, graces, etas, list(VARIANTS), brackets)
     if not settings:
