@@ -6,12 +6,12 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from sweeps import door
 from sweeps.errors import EnvironmentTrouble, UserError
-from sweeps.failures import is_infrastructure
+from sweeps.failures import NODE_LOST, is_infrastructure
 from sweeps.preflight import misfit
 from sweeps.settings import Resources
 
@@ -30,6 +30,8 @@ SETTINGS = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     # A trial without a GPU must not see one that belongs to another.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # The journal says how a trial failed, and the driver in a line.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # `sweeps.signals` hears Ctrl-C, and tells Tune.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # What a trial prints is kept in two files of at most this size a worker.
@@ -57,6 +59,8 @@ def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> 
     import ray
     from ray.exceptions import AuthenticationError
 
+    if not verbose:
+        _hush()
     joined = ray.is_initialized()
     if not joined:
         door.shut(address, insecure=insecure)
@@ -135,6 +139,17 @@ def _may_grow() -> list[Mapping[str, float]]:
     return [dict(group.resources) for group in groups if group.max_count != 0]
 
 
+def _hush() -> None:
+    """Keeps the last words of Ray's processes from the screen: a raylet that dies has a page of
+    them. What it means for a trial stands in the journal. A Ray without this private name speaks;
+    a test looks for it.
+    """
+    with suppress(ImportError):
+        from ray._private import worker
+
+        setattr(worker, "print_to_stdstream", lambda *_, **__: None)  # noqa: B010  (for mypy)
+
+
 def survive_out_of_memory() -> None:
     """Lets a trial that Ray's memory monitor kills fail alone, and one whose node dies go on.
 
@@ -159,7 +174,8 @@ def survive_out_of_memory() -> None:
         if isinstance(exception, RayError) and not isinstance(exception, known):
             exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
         if isinstance(exception, RayActorError) and is_infrastructure(exception):
-            exception = RayActorError(error_msg=str(exception), preempted=True)
+            # Ray's words do not always say it.
+            exception = RayActorError(error_msg=f"{exception}\n{NODE_LOST}", preempted=True)
         return original(self, tracked_actor_task=tracked_actor_task, exception=exception)
 
     handed_on.of_gansweep = True  # type: ignore[attr-defined]

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sweeps import hearing
+from sweeps.casualties import Casualties
 from sweeps.confirm import confirmations
 from sweeps.extending import reopened
-from sweeps.failures import Streak, Watchdog, reason_of_death
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
-from sweeps.results import Results, TrialResult
+from sweeps.results import Results
 from sweeps.schedule.decision import GO_ON, Decision
 from sweeps.schedule.rule import Promoted
 from sweeps.schedule.scheduled import Scheduled
@@ -53,8 +53,7 @@ class Dispatcher:
         self._log = log
         self._schedule = Scheduled(results)
         self._spending = spending or Spending(results.plan, results)
-        self._streak = Streak(results)
-        self._watchdog = Watchdog(results.plan.resources.trial_timeout, clock)
+        self._casualties = Casualties(results, log, clock, self._schedule.lose)
         self._live: set[str] = set()
         self._ready: set[str] = set()
         self._trials: dict[str, Trial] = {}
@@ -83,11 +82,12 @@ class Dispatcher:
         Trials may be handed out before there is room for them, so that an autoscaler sees what is
         to come; but where a report may still change which trial is next, just one at a time.
         """
-        if self._streak.over:
-            raise self._streak.error(self._results.folder)
-        if self._streak.holds or (self._ready and self._choosy):
+        streak = self._casualties.streak
+        if streak.over:
+            raise streak.error(self._results.folder)
+        if streak.holds or (self._ready and self._choosy):
             return None
-        if self._streak.fresh and len(self._ready) >= AHEAD:
+        if streak.fresh and len(self._ready) >= AHEAD:
             return None
         while uid := self._searching() or self._confirming():
             if self._hears_out(uid):
@@ -108,8 +108,7 @@ class Dispatcher:
         """A trial that was handed out has a machine now."""
         self._ready.discard(uid)
         self._spending.begins(uid)
-        self._streak.began(uid)
-        self._watchdog.heard(uid)
+        self._casualties.began(uid)
 
     def judge(self, uid: str, epoch: int, score: float, stage: int, *, ended: bool) -> Decision:
         """Takes a report in and says what becomes of its trial.
@@ -118,12 +117,8 @@ class Dispatcher:
             ended: The trial ended by itself: its score still counts for others.
         """
         self._spending.reported(uid)
-        self._watchdog.heard(uid)
         trial = self._trials[uid]
-        if ended and (result := self._looked_up(uid)).state == "failed":
-            self._streak.failed(uid, trial.arm, result.reason)
-        else:
-            self._streak.reported(uid)
+        self._casualties.reported(trial, ended=ended)
         last = self._heard.get(uid, trial.begins)
         if epoch <= last:  # Trained again after its worker died, or its own end.
             if ended:
@@ -144,43 +139,23 @@ class Dispatcher:
         self._live.discard(uid)
         self._ready.discard(uid)
         self._spending.ends(uid)
-        self._streak.left(uid)
-        self._watchdog.left(uid)
+        self._casualties.left(uid)
 
-    def died(self, uid: str, told: str) -> None:
-        """A trial's worker died once too often; it could not say so itself.
+    def lost(self, uid: str, told: str) -> bool:
+        """A trial's worker died, and the trial will have another; whether yet another after that.
 
         Args:
             told: What Ray says of it.
         """
-        result = self._looked_up(uid)
-        if not result.ended:
-            self._fail(result, reason_of_death(told, result.trial.config.get("batch")))
+        return self._casualties.lost(uid, told)
+
+    def died(self, uid: str, told: str) -> None:
+        """A trial's worker died once too often; `told` is what Ray says of it."""
+        self._casualties.died(uid, told)
 
     def hung(self) -> list[str]:
         """Trials that have not reported for too long: they have failed, and are to be killed."""
-        overdue = self._watchdog.overdue()
-        for uid in overdue:
-            self._watchdog.left(uid)
-            result = self._looked_up(uid)
-            if not result.ended:
-                self._fail(result, self._watchdog.reason)
-        return overdue
-
-    def _fail(self, result: TrialResult, reason: str) -> None:
-        """Journals in a trial's own name how it ended: where all else of it stands, in order."""
-        uid = result.trial.uid
-        end = {"state": "failed", "verdict": "failed", "reason": reason}
-        with Journal(self._results.folder, uid) as log:
-            log.append("end", trial=uid, attempt=result.attempt, epoch=result.epoch, **end)
-        self._results.refresh()
-        if result.trial.phase == "explore":
-            self._schedule.lose(result.trial)
-        self._streak.failed(uid, result.trial.arm, reason)
-
-    def _looked_up(self, uid: str) -> TrialResult:
-        self._results.refresh()
-        return self._results.trials[uid]
+        return self._casualties.hung()
 
     def _hear(self, uid: str, epoch: int) -> None:
         self._log.append("heard", trial=uid, epoch=epoch)

@@ -16,6 +16,10 @@ ALIKE = 3
 """Trials that fail alike, with none that gets anywhere, until the sweep ends."""
 
 
+NODE_LOST = "its node was lost"
+"""Why a worker died that was lost with its node, or with the way there."""
+
+
 class FailedAlike(GansweepError):
     """The trials of a sweep fail one after another, all for the same reason."""
 
@@ -43,8 +47,8 @@ def reason_of_death(told: str, batch: object = None) -> str:
         return _out_of_memory(
             " of its node", batch, "Ray's memory monitor killed it; resources.memory_gb sets aside"
         )
-    if _node_died(told):
-        return "its node died"
+    if NODE_LOST in told or _node_died(told):
+        return NODE_LOST
     if "killed by the OOM killer" in told:  # Ray's guess at any end without a word.
         return (
             "its worker was killed or crashed without a word; the kernel kills so what takes too "
@@ -55,7 +59,9 @@ def reason_of_death(told: str, batch: object = None) -> str:
 
 def is_infrastructure(error: BaseException) -> bool:
     """Whether a worker was lost with its node, or with the way there: no fault of its trial."""
-    return type(error).__name__ == "ActorUnavailableError" or _node_died(str(error))
+    if type(error).__name__ == "ActorUnavailableError" or _node_died(str(error)):
+        return True
+    return bool(getattr(error, "preempted", False))
 
 
 def environment_trouble(error: Exception, place: Path) -> EnvironmentTrouble | None:

@@ -15,6 +15,7 @@ Records by `kind`:
     void      an epoch done again came out otherwise: the points from that epoch on do not count
     end       a trial ended by itself: verdict, reason, evidence
     retry     a trial that failed is tried again: reason
+    lost      a trial's worker died, and the trial is to have another: after which epoch, reason
     stop      the driver ended a trial: epoch, reason
     pause     the driver lets a trial wait at a rung: epoch, reason
     promote   a trial that waited goes on: epoch, reason

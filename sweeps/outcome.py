@@ -40,6 +40,7 @@ class TrialResult:
     Args:
         reason: Why it ended, in words.
         retried: It failed once, and has been tried again since.
+        losses: What the journal says of workers that died, after each of which it is tried again.
         voids: What the journal says of epochs that were done again and came out otherwise.
         written: The last epoch in the journal; beyond `epoch`, records between are lost.
         best: Best finite objective so far in its last stage, or None; `best_epoch` is where.
@@ -51,6 +52,7 @@ class TrialResult:
     goal: str
     points: list[Point] = field(default_factory=list)
     starts: list[journal.Record] = field(default_factory=list)
+    losses: list[journal.Record] = field(default_factory=list)
     voids: list[journal.Record] = field(default_factory=list)
     written: int = 0
     state: State = "waiting"
@@ -139,6 +141,8 @@ class TrialResult:
             case "reopen" if self.state == "completed" and record["epoch"] >= self.epoch:
                 self.state = "paused" if record["waits"] else "waiting"
                 self.reason = record["reason"]
+            case "lost":
+                self.losses.append(record)
             case "retire":
                 self.reason = record["reason"]
                 if not self.ended:

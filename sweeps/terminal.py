@@ -49,6 +49,7 @@ class Follower:
         self.console = console
         self._done = threading.Event()
         self._told: set[str] = set()
+        self._losses_told = sum(len(r.losses) for r in results.trials.values())
         self._quiet_since = time.monotonic()
         self._began = time.monotonic()
         self._epochs_before = results.epochs_done
@@ -87,6 +88,10 @@ class Follower:
             if result.ended and uid not in self._told:
                 self._told.add(uid)
                 self._line(f"{uid}  {_score(result)}  {result.state}: {result.reason}")
+        losses = [loss for result in self.results.trials.values() for loss in result.losses]
+        for loss in sorted(losses, key=lambda loss: loss["seq"])[self._losses_told :]:
+            self._line(f"{loss['trial']}  will go on: {loss['reason']}")
+        self._losses_told = len(losses)
         if time.monotonic() - self._quiet_since > _QUIET_SECONDS:
             self._line(self._headline().plain)
 
@@ -160,6 +165,8 @@ def _remark(result: TrialResult) -> str:
     """Why a trial ended early; of one that did not, where it comes from or what ails it."""
     if result.ended and result.state != "completed":
         return result.reason
+    if result.losses:
+        return f"attempt {result.attempt}: before, {result.losses[-1]['reason']}"
     if result.trial.source:
         return f"goes on from {result.trial.source} after epoch {result.trial.begins}"
     evidence = result.points[-1].evidence if result.points else ""
@@ -267,7 +274,9 @@ def _program() -> str:
 
 
 def _command(console: Console, command: str, purpose: str) -> None:
-    console.print(Text(f"  {command:<35} ", style="bold").append(purpose, style="not bold dim"))
+    # Never broken in two: it is there to be copied.
+    line = Text(f"  {command:<35} ", style="bold").append(purpose, style="not bold dim")
+    console.print(line, soft_wrap=True)
 
 
 def _worth_showing(results: Results, rows: int) -> list[TrialResult]:

@@ -34,6 +34,8 @@ class Dispatch(Protocol):
 
     def left(self, uid: str) -> None: ...
 
+    def lost(self, uid: str, told: str) -> bool: ...
+
     def died(self, uid: str, told: str) -> None: ...
 
     def hung(self) -> list[str]: ...
@@ -125,7 +127,7 @@ class Handout(Searcher):
 
 
 class Workers(Callback):
-    """Tells when a trial that was handed out has a machine, and when its worker died for good.
+    """Tells when a trial that was handed out has a machine, and when its worker died.
 
     Workers of trials that hang are killed.
     """
@@ -165,6 +167,18 @@ class Workers(Callback):
         **info: Any,  # noqa: ARG002
     ) -> None:
         self._halt.running.discard(trial.trial_id)
+
+    def on_trial_recover(
+        self,
+        iteration: int,  # noqa: ARG002  (Ray's names)
+        trials: list[Trial],  # noqa: ARG002
+        trial: Trial,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        self._halt.running.discard(trial.trial_id)
+        with self._halt.kept():
+            if not self._dispatch.lost(trial.config["uid"], _told(trial)):
+                trial.max_failures = 0
 
     def on_trial_error(
         self,

@@ -149,7 +149,7 @@ class Cli:
 
     def _note(self) -> None:
         """Remembers its descendants now: some overwrite the environment that marks them."""
-        parents = {pid: _parent(pid) for pid in _processes()}
+        parents = {pid: parent(pid) for pid in _processes()}
         now = {self.pid, *self._own()}
         grown = True
         while grown:
@@ -223,7 +223,8 @@ def _processes() -> dict[int, str]:
     return found
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
+    """The process that started another; 0 of one that is gone."""
     fields = _fields(pid)
     return int(fields[1]) if fields else 0
 

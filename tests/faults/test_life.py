@@ -38,6 +38,7 @@ from sweeps import (
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.failures import (
+    NODE_LOST,
     FailedAlike,
     Streak,
     environment_trouble,
@@ -313,11 +314,13 @@ class TestReasons:
                 OutOfMemoryError("low on memory"),
                 RayActorError(error_msg=NODE_DIED),
                 RayActorError(error_msg=SIGKILLED),
+                RayActorError(error_msg="died unexpectedly", preempted=True),  # A drained node's.
             ):
                 manager._actor_task_failed(tracked_actor_task=None, exception=error)
-        assert [type(e) for e in seen] == [RayActorError] * 3
+        assert [type(e) for e in seen] == [RayActorError] * 4
         assert "OutOfMemoryError: low on memory" in str(seen[0])
-        assert [e.preempted for e in seen] == [False, True, False]
+        assert [e.preempted for e in seen] == [False, True, False, True]
+        assert [reason_of_death(str(e)) == NODE_LOST for e in seen] == [False, True, False, True]
         trial: Any = Trial("__fake", stub=True, max_failures=1)
         with patch.object(Trial, "local_path", None):
             trial.handle_error(seen[1])
@@ -325,6 +328,19 @@ class TestReasons:
             trial.handle_error(seen[2])
         assert trial.num_failures == 1
         assert trial.should_recover()
+
+    def test_rays_last_words_can_be_kept_from_the_screen(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from ray._private import worker
+
+        told = {"lines": ["a page"], "pid": "raylet", "is_err": False}
+        worker.print_to_stdstream(told, ignore_prefix=False)
+        assert "a page" in capsys.readouterr().out
+        with patch.object(worker, "print_to_stdstream", worker.print_to_stdstream):
+            cluster._hush()
+            worker.print_to_stdstream(told, ignore_prefix=False)
+        assert capsys.readouterr() == ("", "")
 
     def test_every_trouble_of_the_environment_is_one_line_with_the_command_that_goes_on(
         self, tmp_path: Path
@@ -451,6 +467,37 @@ class TestEndsThatATrialCannotTell:
         result = Results.read(place).trials[hanging]
         assert result.state == "failed"
         assert result.reason.startswith("hung: no report for 10 minutes (resources.trial_timeout)")
+
+    def test_a_worker_that_is_lost_is_journalled_and_no_longer_waited_for(
+        self, tmp_path: Path
+    ) -> None:
+        place = place_of(tmp_path, resources={"trial_timeout": 10})
+        clock = Clock()
+        with Journal(place, journal.DRIVER) as log:
+            dispatcher = dispatching(place, log, clock)
+            uid, other = begin(place, dispatcher, 2)
+            dispatcher.lost(uid, NODE_DIED)
+            clock.now = 599
+            dispatcher.judge(other, 1, 9.0, 0, ended=False)
+            clock.now = 900
+            assert dispatcher.hung() == []
+            dispatcher.began(uid)
+            clock.now = 1501
+            assert set(dispatcher.hung()) == {uid, other}
+        (loss,) = Results.read(place).trials[uid].losses
+        assert loss["reason"] == "its node was lost"
+
+    def test_a_trial_that_loses_worker_after_worker_and_gets_no_further_is_given_up(
+        self, tmp_path: Path
+    ) -> None:
+        place = place_of(tmp_path)
+        with Journal(place, journal.DRIVER) as log:
+            dispatcher = dispatching(place, log)
+            uid, _ = begin(place, dispatcher, 2)
+            assert [dispatcher.lost(uid, NODE_DIED) for _ in range(3)] == [True] * 3
+            with Journal(place, uid) as own:
+                own.append("epoch", trial=uid, attempt=1, epoch=1, values={"fid64": 9.0})
+            assert [dispatcher.lost(uid, NODE_DIED) for _ in range(4)] == [True] * 3 + [False]
 
     def test_a_failed_trial_is_tried_again_and_its_old_end_is_no_more(self, tmp_path: Path) -> None:
         place = place_of(tmp_path)

@@ -1,0 +1,118 @@
+"""A Ray cluster of several nodes on this machine, each of which can be killed or drained."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from faults.commands import KEPT, ROOT, parent
+
+START_SECONDS = 60
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+class Nodes:
+    """A running cluster: a head without CPUs, and nodes with some.
+
+    Args:
+        environment: What a driver needs to be let in.
+    """
+
+    def __init__(self, address: str, environment: Mapping[str, str]) -> None:
+        self.address = address
+        self.environment = dict(environment)
+
+    def kill_under(self, worker: int) -> int:
+        """SIGKILL to the raylet that started a worker; the worker lives on until it notices."""
+        raylet = parent(worker)
+        os.kill(raylet, signal.SIGKILL)
+        return raylet
+
+    def drain(self, node: str, seconds: int) -> None:
+        """Tells the cluster that a node is taken away after so long, as a cloud does."""
+        words = ["drain-node", "--address", self.address, "--node-id", node]
+        words += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test"]
+        words += ["--deadline-remaining-seconds", str(seconds)]
+        subprocess.run([RAY, *words], env=self.environment, check=True, capture_output=True)
+
+
+@contextmanager
+def nodes(cpus: Sequence[int]) -> Iterator[Nodes]:
+    """Starts a head and a node for each number of CPUs; what is left of them at the end is killed.
+
+    Ray's sockets need a short path, so its folder is not the test's.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gs"))
+    environment = {key: os.environ[key] for key in KEPT if key in os.environ}
+    environment |= {
+        "HOME": str(folder),
+        "PYTHONPATH": str(ROOT),
+        "LC_ALL": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    port = _free_port()
+    address = f"127.0.0.1:{port}"
+    head = ["--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false"]
+    head += ["--temp-dir", str(folder / "ray")]
+    commands = [head, *(["--address", address, "--num-cpus", str(n)] for n in cpus)]
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, words in enumerate(commands):
+            log = folder / f"node{number}"
+            with log.open("wb") as stream:
+                running.append(
+                    subprocess.Popen(
+                        [RAY, "start", "--block", "--node-ip-address", "127.0.0.1", *words],
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=stream,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+            _wait_for(log, running[-1])
+        yield Nodes(address, environment)
+    finally:
+        for process in running:
+            _end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(log: Path, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while "Ray runtime started" not in log.read_text(errors="replace"):
+        assert process.poll() is None, log.read_text(errors="replace")
+        assert time.monotonic() < until, log.read_text(errors="replace")
+        time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a node by its session: each has one of its own."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,74 @@
+"""Nodes that die or are taken away in mid-trial: their trials go on elsewhere (A6, A7; bar 5)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import faults
+from faults import act
+from sweeps import tracking
+from sweeps.results import Results, TrialResult
+
+# MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+]
+
+SWEEP = {
+    "epochs": 24,
+    "search": {"trials_each": 2},
+    "resources": {"retries": 0},  # A node that dies is no fault of its trials.
+}
+
+
+@pytest.fixture
+def cluster() -> Iterator[faults.Nodes]:
+    with faults.nodes([1, 1]) as running:
+        yield running
+
+
+def both_train(results: Results) -> bool:
+    nodes = {r.starts[-1]["ray_node"] for r in _training(results) if r.epoch >= 3}
+    return len(nodes) == 2
+
+
+def _training(results: Results) -> list[TrialResult]:
+    return [r for r in results.trials.values() if r.state == "running" and r.starts]
+
+
+@pytest.mark.parametrize("how", ["killed", "drained"])
+def test_the_trials_of_a_node_that_goes_go_on_elsewhere(
+    tmp_path: Path, cluster: faults.Nodes, how: str
+) -> None:
+    file = faults.scripted(tmp_path / "go", {("*", "*"): act.sleep(0.5)}, **SWEEP)
+    calm = faults.planned(faults.scripted(tmp_path / "calm", **SWEEP))
+    faults.play(calm)
+    storage = tmp_path / "runs"
+    words = ("run", file, "--address", cluster.address)
+    home, environment = tmp_path / "home", cluster.environment
+    with faults.cli(*words, home=home, storage=storage, environment=environment) as command:
+        struck = _training(command.wait_until(both_train))[0]
+        start = struck.starts[-1]
+        if how == "drained":  # A cloud gives notice, and then does the same.
+            cluster.drain(start["ray_node"], 5)
+            time.sleep(5)
+        cluster.kill_under(start["pid"])
+        command.assert_told(0, 300)
+        out, err = command.end()
+    assert f"{struck.trial.uid}  will go on: its node was lost" in out
+    assert "raylet" not in out + err
+    results = Results.read(storage / file.stem)
+    moved = results.trials[struck.trial.uid]
+    assert [start["attempt"] for start in moved.starts] == [1, 2]
+    assert moved.starts[1]["ray_node"] != start["ray_node"]
+    assert moved.starts[1]["from_epoch"] >= struck.epoch - 1
+    there = [
+        s for r in results.trials.values() for s in r.starts if s["ray_node"] == start["ray_node"]
+    ]
+    assert there == [start], "nothing else began on a node that goes"
+    faults.assert_sound(storage / file.stem, calm, store=tracking.default_uri(storage))
