@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import stat
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from sweeps.children import python, python_path
 from sweeps.errors import EnvironmentTrouble, UserError
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-KNOCK_SECONDS = 15
-LET_IN, REFUSED = "let-in", "refused"
+KNOCK_SECONDS, ANSWER_SECONDS = 30, 5
+LET_IN, REFUSED, NOBODY = "let-in", "refused", "nobody"
 
 
 def shut(address: str | None, *, insecure: bool) -> None:
@@ -70,10 +71,11 @@ def token_file() -> Path:
 def knock(address: str, *, insecure: bool) -> None:
     """Asks a running cluster whether it lets us in, and whether it would let in anybody.
 
-    Ray itself tries a wrong token for 20 seconds, and joins an open cluster without a word.
+    Ray itself tries a wrong token for 20 seconds and an address where nobody is for minutes, and
+    joins an open cluster without a word.
 
     Raises:
-        EnvironmentTrouble: It wants another token, or none.
+        EnvironmentTrouble: It wants another token, or none; or nobody answers.
     """
     try:
         done = subprocess.run(
@@ -86,9 +88,14 @@ def knock(address: str, *, insecure: bool) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return  # Nobody answers; joining it will say so.
+        return  # Joining it will say more.
     answers = done.stdout.split()
     where = f"the Ray cluster at {address}"
+    if answers[:1] == [NOBODY]:
+        raise EnvironmentTrouble(
+            f"cannot reach {where}: nobody answers at {answers[1]}; `ray status` on its head says "
+            "whether it runs, and `ray start --head` starts one"
+        )
     if insecure and answers[:1] == [REFUSED]:
         raise EnvironmentTrouble(f"{where} asks for a token: leave --insecure away")
     if answers[1:] == [REFUSED]:
@@ -176,12 +183,19 @@ def _main(address: str) -> None:
     from ray._private.services import canonicalize_bootstrap_address
     from ray.exceptions import AuthenticationError
 
+    found = canonicalize_bootstrap_address(address)  # Ray's view: loopback is another host for it.
+    host, _, port = str(found).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except OSError:
+        print(NOBODY, found, flush=True)
+        return
     for mode in ("disabled", "token"):
         os.environ[MODE] = mode
         make_known()
         try:
             _raylet.GcsClient(  # type: ignore[attr-defined]
-                address=canonicalize_bootstrap_address(address)
+                address=found
             )
         except AuthenticationError:
             print(REFUSED, flush=True)

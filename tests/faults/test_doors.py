@@ -159,6 +159,12 @@ class Head:
 
 
 @pytest.mark.slow
+def test_an_address_where_nobody_is_is_told_at_once() -> None:
+    """Ray alone tries for minutes."""
+    with pytest.raises(EnvironmentTrouble, match=r"127.0.0.1:9: nobody answers at .*:9; `ray sta"):
+        door.knock("127.0.0.1:9", insecure=False)
+
+
 def test_a_cluster_with_a_token_lets_nobody_in_without(tmp_path: Path) -> None:
     head = Head(tmp_path, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=RIGHT)
     try:

@@ -123,27 +123,6 @@ class TestThroughRay:
         results = Results.read(tmp_path / "runs" / "unlike")
         assert {(r.state, len(r.starts)) for r in results.trials.values()} == {("waiting", 0)}
 
-    @pytest.mark.slow
-    def test_two_sweeps_at_once_do_not_meet(
-        self, tmp_path: Path, cache: Path, ray_session: Any
-    ) -> None:
-        address = ray_session.get_runtime_context().gcs_address
-        where = ["--storage", str(tmp_path / "runs"), "--address", address]
-        drivers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "sweeps.cli", "run", str(file), *where],
-                env={**os.environ, "GANSWEEP_CACHE": str(cache)},
-                stdout=subprocess.DEVNULL,
-            )
-            for file in (sweep_file(tmp_path / name, {}) for name in ("one", "two"))
-        ]
-        assert [driver.wait(300) for driver in drivers] == [0, 0]
-        for name in ("one", "two"):
-            results = Results.read(tmp_path / "runs" / name)
-            assert (results.state, results.exit_code) == ("finished", 0)
-            assert [[p.epoch for p in r.points] for r in results.trials.values()] == [[1, 2, 3]] * 2
-            assert [len(r.starts) for r in results.trials.values()] == [1, 1]
-
 
 class Child:
     """`gansweep run` in a session of its own, with MLflow away; its processes bear a mark."""

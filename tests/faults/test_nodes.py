@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,27 @@ def test_the_trials_of_a_node_that_goes_go_on_elsewhere(
     ]
     assert there == [start], "nothing else began on a node that goes"
     faults.assert_sound(storage / file.stem, calm, store=tracking.default_uri(storage))
+
+
+def test_two_sweeps_at_once_do_not_meet(tmp_path: Path, cluster: faults.Nodes) -> None:
+    """F16: two drivers join one cluster at the same moment."""
+    storage = tmp_path / "runs"
+    with ExitStack() as stack:
+        commands = []
+        for name in ("one", "two"):
+            file = faults.scripted(tmp_path / name, {("*", "*"): act.sleep(0.2)}, epochs=4)
+            file = file.rename(file.with_stem(name))
+            words = ("run", file, "--address", cluster.address)
+            told = faults.cli(
+                *words,
+                home=tmp_path / f"home-{name}",
+                storage=storage,
+                name=name,
+                environment=cluster.environment,
+            )
+            commands.append(stack.enter_context(told))
+        for command in commands:
+            command.assert_told(0, 300)
+            faults.assert_sound(command.place, store=tracking.default_uri(storage))
+            starts = [len(r.starts) for r in command.results.trials.values()]
+            assert starts == [1, 1], "no worker of the one took a trial of the other"
