@@ -186,7 +186,11 @@ def sweep_params(plan: Plan) -> dict[str, str]:
         for key, value in trial.varied.items():
             drawn.setdefault(key, set()).add(value)
     space = {f"space.{key}": _span(values) for key, values in drawn.items()}
-    ways = {"schedule": vars(plan.schedule), "resources": vars(plan.resources)}
+    schedule = dict(vars(plan.schedule))
+    if plan.search.method == "pbt":  # It has no rungs: of a schedule it takes two numbers.
+        schedule = {key: schedule[key] for key in ("grace", "eta")}
+    search = {"method": plan.search.method, "seed": plan.search.seed}
+    ways = {"search": search, "schedule": schedule, "resources": vars(plan.resources)}
     facts = {
         "objective": plan.objective,
         "goal": plan.goal,

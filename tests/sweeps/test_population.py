@@ -14,7 +14,7 @@ from sweeps.confirm import confirmations
 from sweeps.plan import Plan, Trial
 from sweeps.receipt import costs
 from sweeps.results import Results
-from sweeps.tracking.description import decimal, trial_tags
+from sweeps.tracking.description import decimal, sweep_params, trial_tags
 from sweeps.variation import Explorer
 
 POPULATION: dict[str, Any] = {
@@ -227,3 +227,10 @@ def test_a_dimension_that_means_something_only_now_is_drawn() -> None:
     found = [explorer.vary({"discriminator.steps": 1}, draw, 2) for draw in range(20)]
     assert {f["discriminator.steps"] for f in found} == {1, 2}
     assert all(("discriminator.lr" in f) == (f["discriminator.steps"] == 2) for f in found)
+
+
+def test_mlflow_says_how_often_and_how_many_take_over_and_of_no_rung(tmp_path: Path) -> None:
+    params = sweep_params(Plan.read(populated(tmp_path)))
+    told = {k: v for k, v in params.items() if k.startswith(("schedule.", "search."))}
+    wanted = {"search.method": "pbt", "search.seed": "0"}
+    assert told == {**wanted, "schedule.grace": "2", "schedule.eta": "3"}
