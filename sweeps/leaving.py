@@ -6,6 +6,7 @@ import _thread
 import os
 import shlex
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,7 +57,23 @@ def end_now(place: Path, code: int, line: str, **said: Any) -> NoReturn:
     told.acquire(timeout=_TELLING_SECONDS)
     show_cursor()
     tell(line)
+    _end_ray()
     os._exit(code)
+
+
+def _end_ray() -> None:
+    """Kills all that Ray has started here: its agents would outlive us by a minute or more.
+
+    The uploader has a session of its own, and sends the rest to MLflow.
+    """
+    psutil = sys.modules.get("psutil")  # Ray brings it, and imports it.
+    if psutil is None:
+        return
+    with suppress(psutil.Error, OSError):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error, OSError):
+                if os.getsid(child.pid) == os.getsid(0):
+                    child.kill()
 
 
 def leave(place: Path, number: int) -> None:
