@@ -16,8 +16,10 @@ from unittest.mock import patch
 
 import pytest
 
+import faults
+from faults import act
 from faults.short_trials import sweep_file
-from sweeps import Options, handshake, resume, run
+from sweeps import Options, handshake, resume, run, tracking
 from sweeps.dispatch import Dispatcher
 from sweeps.errors import EnvironmentTrouble
 from sweeps.failures import FailedAlike
@@ -186,7 +188,7 @@ class Child:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
 def test_a_signal_ends_a_sweep_in_order(tmp_path: Path, cache: Path, number: int) -> None:
     child = Child(tmp_path, cache)
     child.trains()
@@ -233,3 +235,24 @@ def test_a_head_that_dies_is_told_with_the_command_that_goes_on(
     assert code == 5, err
     assert f"the cluster's head is lost; go on with: gansweep resume {child.place}" in err
     assert Results.read(child.place).state == "interrupted"
+
+
+@pytest.mark.slow
+def test_a_trial_that_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
+    sweep = {"resources": {"retries": 0}}
+    file = faults.scripted(tmp_path / "again", {(0, 3): act.fail("ValueError", "planted")}, **sweep)
+    calm = faults.planned(faults.scripted(tmp_path / "calm", **sweep))
+    faults.play(calm)
+    storage, home = tmp_path / "runs", tmp_path / "home"
+    with faults.cli("run", file, home=home, storage=storage) as command:
+        command.assert_told(4)
+    words = ("resume", file.stem, "--retry-failed")
+    with faults.cli(*words, home=home, storage=storage) as command:
+        command.assert_told(0)
+    failed = Results.read(storage / file.stem).trials["000-hinge"]
+    assert [start["from_epoch"] for start in failed.starts] == [0, 2]
+    but = (faults.invariants.nothing_after_the_end,)  # A failure was its end, and was taken back.
+    unsound = faults.unsound(
+        storage / file.stem, calm, store=tracking.default_uri(storage), but=but
+    )
+    assert unsound == {}

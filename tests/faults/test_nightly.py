@@ -70,10 +70,10 @@ def run_and_kill(file: Path, storage: Path, kills: int, chance: random.Random) -
     each time that its driver ended.
     """
     place = storage / file.stem
+    home = file.parent / "home"  # It knows whose plug-ins may run.
     done = struck_down = 0
     for life in range(3 * kills + 2):
         words = ("resume", file.stem) if (place / "plan.json").is_file() else ("run", file)
-        home = file.parent / f"life{life}"
         with faults.cli(*words, home=home, storage=storage, name=file.stem) as command:
             while struck_down < kills and command.code is None:
                 aim = done + chance.randint(1, 4)
@@ -100,7 +100,7 @@ def run_and_kill(file: Path, storage: Path, kills: int, chance: random.Random) -
             break
     assert struck_down == kills, f"only {struck_down} of {kills} kills found somebody"
     # An uploader that is killed last of all may leave some for `sync`.
-    with faults.cli("sync", file.stem, home=file.parent / "sync", storage=storage) as command:
+    with faults.cli("sync", file.stem, home=home, storage=storage) as command:
         command.assert_told(0)
     return place
 
