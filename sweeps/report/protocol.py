@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +26,7 @@ def sweep_facts(name: str, results: Results) -> dict[str, Any]:
         "epochs_planned": results.epochs_planned,
         "digest": plan.digest,
         "schedule": _schedule(plan),
+        "repeats": repetition(results),
         "text": path.read_text(encoding="utf-8") if path.is_file() else "",
     }
 
@@ -36,6 +39,32 @@ def _schedule(plan: Plan) -> str:
         return "none"
     rest = (f"{k} {word(v)}" for k, v in asked.items() if k != "name" and v is not None)
     return ", ".join(["asha", *rest])
+
+
+def repetition(results: Results) -> str:
+    """What who runs a sweep again may expect of its numbers and of its stops."""
+    plan = results.plan
+    devices = {
+        str(start.get("device", "cpu")).partition(":")[0]
+        for result in results.trials.values()
+        for start in result.starts
+    }
+    exact = plan.repeats or devices <= {"cpu"}
+    alike = "the same machine, versions and number of threads"
+    told = [
+        f"bit for bit on {alike}"
+        if exact
+        else f"up to rounding, which training amplifies, on {alike} (deterministic: true repeats)"
+    ]
+    if plan.stops and not plan.repeats and plan.resources.concurrent != 1:
+        told.append("who is stopped may hang on who reports first")
+    seeds = [[x for x in scores if math.isfinite(x)] for scores in results.confirmed.values()]
+    sds = [statistics.stdev(scores) for scores in seeds if len(scores) > 1]
+    as_seeds = "elsewhere as another seed would"
+    if sds:
+        between = " to ".join(dict.fromkeys(f"{sd:.2g}" for sd in (min(sds), max(sds))))
+        as_seeds += f" (standard deviation between the seeds of an arm: {between} {plan.objective})"
+    return "; ".join([*told, as_seeds])
 
 
 def machine_facts(results: Sequence[Results]) -> list[dict[str, Any]]:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from played_sweep import place_of, play
 from scripted_sweep import LOSSES, analysis_of, script_sweep
 
 from sweeps import planfile
 from sweeps.errors import UserError
-from sweeps.journal import journal_folder
+from sweeps.journal import Journal, journal_folder
 from sweeps.report import report_data, shown_trials, write_report
 from sweeps.report.data import MOST_POINTS
 from sweeps.report.page import embed
+from sweeps.report.protocol import repetition
 from sweeps.report.tables import as_csv, latex, league_latex
 from sweeps.report.wall import hang_wall
 from sweeps.results import Results
@@ -254,3 +256,36 @@ def test_the_league_in_latex(results: Results) -> None:
     assert lines[4].startswith(r"\textbf{nonsaturating} & 3 & ")
     assert r"[4.6, 5.4]" in lines[4]
     assert r"wasserstein\_gp & 3" in lines[6]
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "told"),
+    [
+        ({}, "cpu", "bit for bit on the same machine, "),
+        (
+            {"schedule": {"name": "asha"}},
+            "cpu",
+            "; who is stopped may hang on who reports first; elsewhere as another seed",
+        ),
+        (
+            {"schedule": "asha", "resources": {"concurrent": 1}},
+            "cpu",
+            "threads; elsewhere as another seed would",
+        ),
+        ({}, "cuda:1", "up to rounding, which training amplifies, on the same"),
+    ],
+)
+def test_a_report_promises_of_another_run_what_can_be_kept(
+    tmp_path: Path, changes: dict[str, Any], device: str, told: str
+) -> None:
+    place = place_of(tmp_path, **changes)
+    with Journal(place, "000-hinge") as log:
+        log.append("start", trial="000-hinge", attempt=1, device=device)
+    assert told in repetition(Results.read(place))
+
+
+def test_where_seeds_were_compared_a_report_says_how_far_apart_they_are(tmp_path: Path) -> None:
+    place = place_of(tmp_path)
+    play(place)
+    told = r"between the seeds of an arm: [0-9.]+ fid500\)$"
+    assert re.search(told, repetition(Results.read(place)))
