@@ -59,6 +59,7 @@ def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> 
     import ray
     from ray.exceptions import AuthenticationError
 
+    _keep_secrets()
     if not verbose:
         _hush()
     joined = ray.is_initialized()
@@ -148,6 +149,19 @@ def _hush() -> None:
         from ray._private import worker
 
         setattr(worker, "print_to_stdstream", lambda *_, **__: None)  # noqa: B010  (for mypy)
+
+
+def _keep_secrets() -> None:
+    """Keeps Tune from writing AWS's keys into what it asks of Ray, which logs that.
+
+    Workers on this machine have them anyway, and other nodes have their own. A Ray without this
+    private name has none to keep; a test looks for it.
+    """
+    with suppress(ImportError):
+        from ray.tune.execution import class_cache
+
+        told = {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+        class_cache.ENV_VARS_TO_PROPAGATE -= told
 
 
 def survive_out_of_memory() -> None:

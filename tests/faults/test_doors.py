@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from written_sweep import write_sweep
 
-from sweeps import door, tracking
+from sweeps import door, journal, tracking
 from sweeps.cli import main
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.tracking import server as pages
@@ -443,7 +443,11 @@ def test_no_secret_is_in_any_byte_that_was_written(quiet: Path) -> None:
     assert "AWS_SECRET_ACCESS_KEY=***" in error.read_text()
     files = [path for path in quiet.rglob("*") if path.is_file() and path.name != "leaky.py"]
     assert {"mlflow.db", "plan.json", "index.html", "told"} <= {path.name for path in files}
-    assert [path for path in files if b"canary" in path.read_bytes()] == []
+    driver = journal.read(quiet / "runs" / "quiet", journal.DRIVER)[0]["pid"]
+    (session,) = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray").glob(f"session_*_{driver}")
+    logs = [path for path in (session / "logs").rglob("*") if path.is_file()]
+    assert any("raylet" in path.name for path in logs)
+    assert [path for path in (*files, *logs) if b"canary" in path.read_bytes()] == []
 
 
 def test_the_address_of_a_server_keeps_its_secrets(
