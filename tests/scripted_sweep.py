@@ -13,13 +13,28 @@ from unittest.mock import patch
 
 from PIL import Image
 
+from gancore.metrics import Passport
 from sweeps import SweepSpec, journal, make_plan
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 
 LOSSES = ("nonsaturating", "hinge", "wasserstein_gp", "minimax", "least_squares")
 PENALISED = "wasserstein_gp"
-PASSPORT = {"metric": "fid1k", "features": "classifier", "generated": 1000, "data": "7f1b0a2e00c0"}
+PASSPORT = Passport(
+    metric="fid1k",
+    features="classifier",
+    features_digest="dd3f8cb780a8",
+    accuracy=0.972,
+    real=4000,
+    generated=1000,
+    data_name="mnist5k",
+    data="7f1b0a2e00c0",
+    split="train",
+    resolution=32,
+    shown_at=32,
+    channels=1,
+    weights="ema",
+).as_mapping()
 
 
 def script_sweep(
