@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -16,6 +18,16 @@ def default_uri(storage: Path) -> str:
     """The store beside the sweeps of a storage folder: one SQLite file."""
     # SQLAlchemy reads the path as a part of a URL: `%`, `?` and `#` would not survive bare.
     return f"sqlite:///{quote(str(database_file(storage)))}"
+
+
+def clear_quoted(uri: str) -> None:
+    """Deletes the empty folder `my%20runs` that MLflow makes beside `my runs`: it forgets to
+    unquote the address of a SQLite file.
+    """
+    path = uri.removeprefix("sqlite:///")
+    if path != uri and unquote(path) != path:
+        with suppress(OSError):  # It is not empty: somebody's own.
+            os.removedirs(Path(path).parent)
 
 
 def database_file(storage: Path) -> Path:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from sweeps.children import python
 from sweeps.errors import EnvironmentTrouble, UserError
-from sweeps.tracking.address import artifact_folder, database_file, default_uri
+from sweeps.tracking.address import artifact_folder, clear_quoted, database_file, default_uri
 from sweeps.tracking.ports import HOST, checked_port, free_port
 from sweeps.tracking.store import experiment_name
 
@@ -63,6 +63,7 @@ def serve(storage: Path, port: int | None = None) -> None:
     try:
         with suppress(KeyboardInterrupt):
             address = _address_when_ready(server, port, log)
+            clear_quoted(default_uri(storage))
             print(f"MLflow on {storage}, until Ctrl-C: {address}", flush=True)
             server.wait()
             raise EnvironmentTrouble(f"MLflow's server ended by itself; see {log}")

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from sweeps.tracking.address import artifact_folder, is_server, scrubbed
+from sweeps.tracking.address import artifact_folder, clear_quoted, is_server, scrubbed
 from sweeps.tracking.description import STATUS, Value
 
 PARENT = "mlflow.parentRunId"
@@ -139,6 +139,7 @@ class Store:
         with (self.storage / "mlflow.lock").open("w") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             client = MlflowClient(self.uri, registry_uri=self.uri)
+            clear_quoted(self.uri)
         self._opened = self._file()
         return client
 

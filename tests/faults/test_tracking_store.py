@@ -28,7 +28,7 @@ from faults.told_once import HEALTHY, assert_told_once, runs_of
 from sweeps import cli, tracking
 from sweeps.folder import owned
 from sweeps.tracking.description import LONGEST_KEY, legal
-from sweeps.tracking.store import StoreReplaced
+from sweeps.tracking.store import Store, StoreReplaced
 from sweeps.tracking.uploader import Uploader
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
@@ -247,3 +247,15 @@ def test_no_two_metrics_meet_and_mlflow_takes_each(one: str, other: str) -> None
 )
 def test_names_stay_readable(key: str, told: str) -> None:
     assert legal(key) == told
+
+
+def test_no_folder_of_the_quoted_name_is_left_beside_the_storage(tmp_path: Path) -> None:
+    """C14: MLflow makes one, and forgets it."""
+    storage = tmp_path / "my runs" / "50% done"
+    assert Store(tracking.default_uri(storage), storage).client.search_experiments()
+    assert [path.name for path in tmp_path.iterdir()] == ["my runs"]
+    assert [path.name for path in storage.parent.iterdir()] == ["50% done"]
+    own = tmp_path / "my%20runs" / "50%25%20done" / "mine"
+    own.mkdir(parents=True)
+    assert Store(tracking.default_uri(storage), storage).client.search_experiments()
+    assert own.is_dir()
