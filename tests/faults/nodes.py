@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faults.commands import KEPT, ROOT, parent
+from faults.wires import Wires
 
 START_SECONDS = 60
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -47,10 +48,13 @@ class Nodes:
 
 
 @contextmanager
-def nodes(cpus: Sequence[int]) -> Iterator[Nodes]:
+def nodes(cpus: Sequence[int], wires: Wires | None = None) -> Iterator[Nodes]:
     """Starts a head and a node for each number of CPUs; what is left of them at the end is killed.
 
     Ray's sockets need a short path, so its folder is not the test's.
+
+    Args:
+        wires: Nodes run on these machines, each with its own address.
     """
     folder = Path(tempfile.mkdtemp(prefix="gs"))
     environment = {key: os.environ[key] for key in KEPT if key in os.environ}
@@ -64,10 +68,16 @@ def nodes(cpus: Sequence[int]) -> Iterator[Nodes]:
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     port = _free_port()
-    address = f"127.0.0.1:{port}"
+    host = wires.host if wires else "127.0.0.1"
+    address = f"{host}:{port}"
     head = ["--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false"]
     head += ["--temp-dir", str(folder / "ray")]
-    commands = [head, *(["--address", address, "--num-cpus", str(n)] for n in cpus)]
+    commands = [[RAY, "start", "--block", "--node-ip-address", host, *head]]
+    for machine, count in enumerate(cpus):
+        own = wires.addresses[machine] if wires else host
+        words = [RAY, "start", "--block", "--node-ip-address", own, "--address", address]
+        words += ["--num-cpus", str(count)]
+        commands.append([*wires.inside(machine), *words] if wires else words)
     running: list[subprocess.Popen[bytes]] = []
     try:
         for number, words in enumerate(commands):
@@ -75,7 +85,7 @@ def nodes(cpus: Sequence[int]) -> Iterator[Nodes]:
             with log.open("wb") as stream:
                 running.append(
                     subprocess.Popen(
-                        [RAY, "start", "--block", "--node-ip-address", "127.0.0.1", *words],
+                        words,
                         env=environment,
                         stdin=subprocess.DEVNULL,
                         stdout=stream,

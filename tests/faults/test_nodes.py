@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import faults
-from faults import act
+from faults import act, wires
 from sweeps import tracking
 from sweeps.results import Results, TrialResult
 
@@ -33,9 +33,9 @@ def cluster() -> Iterator[faults.Nodes]:
         yield running
 
 
-def both_train(results: Results) -> bool:
-    nodes = {r.starts[-1]["ray_node"] for r in _training(results) if r.epoch >= 3}
-    return len(nodes) == 2
+def _nodes(results: Results, *, since: int) -> int:
+    """On how many nodes trials are that have come so far."""
+    return len({r.starts[-1]["ray_node"] for r in _training(results) if r.epoch >= since})
 
 
 def _training(results: Results) -> list[TrialResult]:
@@ -53,7 +53,7 @@ def test_the_trials_of_a_node_that_goes_go_on_elsewhere(
     words = ("run", file, "--address", cluster.address)
     home, environment = tmp_path / "home", cluster.environment
     with faults.cli(*words, home=home, storage=storage, environment=environment) as command:
-        struck = _training(command.wait_until(both_train))[0]
+        struck = _training(command.wait_until(lambda r: _nodes(r, since=3) == 2))[0]
         start = struck.starts[-1]
         if how == "drained":  # A cloud gives notice, and then does the same.
             cluster.drain(start["ray_node"], 5)
@@ -97,3 +97,32 @@ def test_two_sweeps_at_once_do_not_meet(tmp_path: Path, cluster: faults.Nodes) -
             faults.assert_sound(command.place, store=tracking.default_uri(storage))
             starts = [len(r.starts) for r in command.results.trials.values()]
             assert starts == [1, 1], "no worker of the one took a trial of the other"
+
+
+def test_the_trials_of_a_node_that_is_cut_off_move_and_nothing_is_told_twice(
+    tmp_path: Path,
+) -> None:
+    """Three machines with addresses of their own and a shared folder; one's wire is cut and, once
+    its trial has moved, mended: the process that was thought dead reports no more (C10).
+    """
+    if not wires.possible():
+        pytest.skip("this user may make no network namespaces")
+    file = faults.scripted(tmp_path / "go", {("*", "*"): act.sleep(0.5)}, **SWEEP)
+    calm = faults.planned(faults.scripted(tmp_path / "calm", **SWEEP))
+    faults.play(calm)
+    storage = tmp_path / "runs"
+    with wires.wired(3) as net, faults.nodes([1, 1, 1], net) as cluster:
+        words = ("run", file, "--address", cluster.address)
+        home, environment = tmp_path / "home", cluster.environment
+        with faults.cli(*words, home=home, storage=storage, environment=environment) as command:
+            struck = _training(command.wait_until(lambda r: _nodes(r, since=3) == 3))[0]
+            uid = struck.trial.uid
+            machine = net.machine_of(struck.starts[-1]["pid"])
+            net.cut(machine)
+            command.wait_until(lambda r: r.trials[uid].attempt == 2)
+            net.mend(machine)
+            command.assert_told(0, 300)
+    results = Results.read(storage / file.stem)
+    assert len({start["ray_node"] for r in results.trials.values() for start in r.starts}) == 3
+    assert [start["attempt"] for start in results.trials[uid].starts] == [1, 2]
+    faults.assert_sound(storage / file.stem, calm, store=tracking.default_uri(storage))
