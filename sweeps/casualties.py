@@ -92,7 +92,7 @@ class Casualties:
         end = {"state": "failed", "verdict": "failed", "reason": reason}
         with Journal(self._results.folder, uid) as log:
             log.append("end", trial=uid, attempt=result.attempt, epoch=result.epoch, **end)
-        self._results.refresh()
+        self._results.refresh(only=uid)
         if result.trial.phase == "explore":
             self._lose(result.trial)
         self.streak.failed(uid, result.trial.arm, reason)
@@ -101,5 +101,5 @@ class Casualties:
         return reason_of_death(told, result.trial.config.get("batch"))
 
     def _looked_up(self, uid: str) -> TrialResult:
-        self._results.refresh()
+        self._results.refresh(only=uid)
         return self._results.trials[uid]

@@ -125,7 +125,7 @@ class Dispatcher:
                 self._schedule.lose(trial)
             return GO_ON
         if epoch > last + 1:  # A worker died between its journal and its report.
-            self._results.refresh()
+            self._results.refresh(only=uid)
             for missed in hearing.since(self._results, uid, last):
                 if missed.point.epoch < epoch:
                     decision = self._judge_late(missed)
@@ -253,7 +253,7 @@ class Dispatcher:
         uid, epoch, reason = promoted
         self._schedule.leave(self._trials[uid])
         self._log.append("promote", trial=uid, epoch=epoch, reason=reason)
-        self._results.refresh()
+        self._results.refresh(only=uid)
         return uid
 
     def _in_population(self, population: Population, trial: Trial, epoch: int) -> Decision:

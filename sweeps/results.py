@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGINT
@@ -55,15 +56,19 @@ class Results:
         results.refresh()
         return results
 
-    def refresh(self) -> None:
-        """Takes in what has been journalled since the last look; cheap when nothing has."""
+    def refresh(self, only: str | None = None) -> None:
+        """Takes in what has been journalled since the last look; cheap when nothing has.
+
+        Args:
+            only: The one trial that is looked at: then the cost does not grow with the sweep.
+        """
         # Read first, since a trial must have joined to be known; applied last, since a driver's
         # word on a trial comes after the trial's own.
         driver = self._new(journal.DRIVER)
         for record in driver:
             self._plan_anew(record)
-        for writer in journal.writers(self.folder):
-            if writer in self.trials:
+        for writer in journal.writers(self.folder) if only is None else [only]:
+            if writer in self.trials and not self._has_settled(writer):
                 for record in self._new(writer):
                     self.trials[writer].add(record)
         for record in driver:
@@ -90,6 +95,15 @@ class Results:
                 result.add(record)
             if self.undecided == (record["trial"], record.get("epoch")):
                 self.undecided = None
+
+    def _has_settled(self, writer: str) -> bool:
+        """Whether a trial has ended and its file has not grown since: most of a long sweep's."""
+        if not self.trials[writer].ended:
+            return False
+        path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
+        with suppress(OSError):
+            return path.stat().st_size == self._marks.get(writer, journal.Mark()).offset
+        return False
 
     def _new(self, writer: str) -> list[journal.Record]:
         path = journal.journal_folder(self.folder) / f"{writer}.jsonl"
