@@ -145,6 +145,8 @@ def main(sweep: Path, uri: str, give_up_seconds: float) -> int:
 
     os.nice(10)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # It says that the sweep shall end, of which MLflow is to hear: the driver ends us with SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = os.dup(1)
     with (sweep / "tracking.log").open("ab") as log:
         os.dup2(log.fileno(), 1)
