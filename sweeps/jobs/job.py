@@ -10,7 +10,7 @@ from sweeps.errors import EnvironmentTrouble
 SWEEP, STORAGE, CODE = "gansweep.sweep", "gansweep.storage", "gansweep.code_version"
 """What is noted with a job; all of it is there for whoever may ask the cluster."""
 
-INTERRUPTED = 130
+TERMINATED = 143
 ALIVE = ("PENDING", "RUNNING")
 
 _STATES = {"PENDING": "starting", "RUNNING": "running", "STOPPED": "interrupted"}
@@ -77,5 +77,5 @@ def _exit_code(status: str, driver: int | None) -> int:
     if driver is not None:
         return driver if driver >= 0 else 128 - driver  # As shells count what a signal ended.
     if status == "STOPPED":
-        return INTERRUPTED  # Ray does not ask what became of what it stopped.
+        return TERMINATED  # Ray does not ask what became of what it stopped.
     return 0 if status == "SUCCEEDED" else EnvironmentTrouble.exit_code

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shlex
+import signal
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -16,9 +17,10 @@ from rich.text import Text
 
 from sweeps.console import Console, shown
 from sweeps.errors import EnvironmentTrouble
-from sweeps.jobs.job import INTERRUPTED, Job
+from sweeps.jobs.job import Job
 from sweeps.jobs.server import USUAL, JobServer
 from sweeps.receipt import clock
+from sweeps.signals import exit_code
 
 STOP_SECONDS = 75
 """Longer than Ray gives a job to end in order, see `submitting.ENVIRONMENT`."""
@@ -48,7 +50,7 @@ def follow(server: JobServer, job: str, note: str) -> int:
         ended = _settled(server, job)
     except KeyboardInterrupt:
         click.echo(f"\njob {job} goes on; {look}", err=True)
-        return INTERRUPTED
+        return exit_code(signal.SIGINT)
     except EnvironmentTrouble as error:
         raise EnvironmentTrouble(f"{error}\njob {job} may well go on; {look}") from None
     if ended.reason:
@@ -141,10 +143,10 @@ def show_all(server: JobServer, jobs: Iterable[Job], *, as_json: bool) -> None:
         console.print(f"no jobs at {server.address}: start one with `gansweep submit FILE`")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("job", "sweep", "state", "submitted", "took", "storage"):
-        table.add_column(heading, no_wrap=heading != "storage", overflow="fold")
+    for heading in ("job", "sweep", "state", "submitted", "took"):
+        table.add_column(heading, overflow="fold")
     for job in jobs:
-        row = (job.id, job.sweep, _state(job), _time(job.submitted), _took(job), job.storage)
+        row = (job.id, job.sweep, _state(job), _time(job.submitted), _took(job))
         table.add_row(*map(Text, row))
     console.print(table)
 

@@ -62,10 +62,17 @@ class JobServer:
 
     def jobs(self) -> list[Job]:
         """The sweeps that were submitted, the first one first."""
-        with self._plainly():
-            found = self._client.list_jobs()
-        own = [Job.of(details) for details in found if SWEEP in (details.metadata or {})]
+        own = [Job.of(it) for it in self._listed() if SWEEP in (it.metadata or {})]
         return sorted(own, key=lambda job: (job.submitted, job.id))
+
+    def ids(self) -> list[str]:
+        """The ids that are taken, by other people's jobs too."""
+        return [it.submission_id for it in self._listed()]
+
+    def _listed(self) -> list[Any]:
+        with self._plainly():
+            # Who joins the cluster without a job of its own is listed too, without an id.
+            return [it for it in self._client.list_jobs() if it.submission_id]
 
     def find(self, wanted: str) -> Job:
         """A job by its id, or the newest of a sweep by the sweep's name.

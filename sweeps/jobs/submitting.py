@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,6 @@ from sweeps.version import code_version
 ENVIRONMENT = {
     # A sweep that is told to end lets its trials report, and MLflow hear of it; Ray waits 3 s.
     "RAY_JOB_STOP_WAIT_TIME_S": "60",
-    # Ray tells all processes of a job: the driver ends in order, and its uploader heeds this not.
-    "RAY_JOB_STOP_SIGNAL": "SIGINT",
 }
 """Of the job and its workers; nothing of `cluster.SETTINGS`, which Ray would not let meet it."""
 
@@ -64,9 +63,8 @@ class Submission:
             EnvironmentTrouble: See `JobServer`.
         """
         for tries in reversed(range(TRIES)):
-            earlier = [job for job in server.jobs() if job.sweep == self.name]
-            self._refuse_twice(earlier)
-            job = _next_id(self.name, earlier)
+            self._refuse_twice(server.jobs())
+            job = _next_id(self.name, server.ids())
             with tempfile.TemporaryDirectory(prefix="gansweep-") as made:
                 self.pack.write(Path(made))
                 try:
@@ -78,9 +76,9 @@ class Submission:
                         raise
         raise AssertionError
 
-    def _refuse_twice(self, earlier: list[Job]) -> None:
-        for job in earlier:
-            if job.alive and job.storage == self.storage:
+    def _refuse_twice(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if job.alive and (job.sweep, job.storage) == (self.name, self.storage):
                 since = time.strftime("%F %T", time.localtime(job.submitted))
                 raise Busy(
                     f"sweep {self.name!r} is being run by job {job.id} since {since}: follow it "
@@ -143,6 +141,6 @@ def _harmless(uri: str) -> str:
     return uri
 
 
-def _next_id(sweep: str, earlier: list[Job]) -> str:
-    numbers = (job.id.removeprefix(f"{sweep}-") for job in earlier)
+def _next_id(sweep: str, ids: Iterable[str]) -> str:
+    numbers = (taken.removeprefix(f"{sweep}-") for taken in ids)
     return f"{sweep}-{max((int(n) for n in numbers if n.isdecimal()), default=0) + 1}"
