@@ -100,8 +100,8 @@ def stop(server: JobServer, job: Job, note: str) -> None:
         raise EnvironmentTrouble(
             f"job {job.id} has not ended; look at: gansweep logs {job.id}{note}"
         )
-    again = "" if job.state == "finished" else "; `gansweep submit` of its file goes on with it"
-    click.echo(f"{job.id}  {job.state}{again}")
+    again = "; `gansweep submit` of its file goes on with it" if job.state == "interrupted" else ""
+    click.echo(f"{job.id}: {_state(job)}{again}")
 
 
 def show(server: JobServer, job: Job, *, as_json: bool) -> None:

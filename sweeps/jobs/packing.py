@@ -3,6 +3,7 @@
 A job's working directory is made of exactly what the sweep needs:
 
     start.sh            finds the Python that Ray runs there, and hands over to the command line
+    requirements.txt    what that Python must have
     gancore/, sweeps/   this package as it is here
     given/              the sweep file, its plug-ins and recorded curves, lying as they do here
 
@@ -18,12 +19,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
 from sweeps import folder
 from sweeps.errors import UserError
+from sweeps.jobs.needs import REQUIREMENTS
 from sweeps.plan import Plan
 from sweeps.preflight import FOLDERS
 from sweeps.spec import SweepSpec
@@ -100,6 +104,13 @@ def _package() -> Iterator[tuple[Path, Path | bytes]]:
         yield from _tree(own / name, Path(name))
     yield Path(PACKAGES[-1], PACKED), code_version().encode()
     yield Path(START), Path(__file__).with_name(START)
+    yield Path(REQUIREMENTS), "\n".join(_requirements()).encode()
+
+
+def _requirements() -> Iterator[str]:
+    """What this package needs to run; nothing is known of one that was never installed."""
+    with suppress(PackageNotFoundError):
+        yield from (line for line in requires("gansweep") or () if "extra ==" not in line)
 
 
 def _tree(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import logging
 import os
@@ -178,9 +179,13 @@ def _answer(address: str, token: str | None) -> str:
         error.close()
         if error.code in (401, 403):
             return door.REFUSED
+    except http.client.HTTPException:
+        pass  # Another protocol: that of Ray's own port, perhaps.
     except (OSError, ValueError) as error:
         raise EnvironmentTrouble(_nobody(address, error)) from None
-    raise EnvironmentTrouble(f"what answers at {address} is not Ray's job server")
+    raise EnvironmentTrouble(
+        f"what answers at {address} is not Ray's job server, which listens where its dashboard does"
+    )
 
 
 def _nobody(address: str, error: Exception) -> str:

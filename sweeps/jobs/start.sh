@@ -3,4 +3,5 @@
 raylet=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$PPID/status" 2>/dev/null)
 python=$(tr '\0' '\n' 2>/dev/null <"/proc/$raylet/cmdline" |
     sed -n 's/^--python_worker_command=\([^ ]*\) .*/\1/p')
-exec "${python:-python3}" -m sweeps.cli "$@"
+"${python:=python3}" -m sweeps.jobs.needs || exit
+exec "$python" -m sweeps.cli "$@"
