@@ -20,6 +20,8 @@ def lacking(requirements: Iterable[str]) -> Iterator[str]:
 
     for line in requirements:
         needed = Requirement(line)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
         try:
             found = version(needed.name)
         except PackageNotFoundError:

@@ -30,7 +30,7 @@ from sweeps.errors import UserError
 from sweeps.jobs.needs import REQUIREMENTS
 from sweeps.plan import Plan
 from sweeps.preflight import FOLDERS
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, plugin_files
 from sweeps.version import PACKED, code_version
 
 MOST_BYTES = 100_000_000
@@ -91,6 +91,9 @@ def pack(file: Path, spec: SweepSpec, plan: Plan, storage: str) -> Pack:
     files[home / file.name] = spec.text.encode()
     for plugin in spec.plugin_roots():
         files.update(_tree(plugin, home / plugin.name))
+        # What counts as its source is part of what the sweep is, wherever it lies.
+        own = [source for source in plugin_files(spec) if source.is_relative_to(plugin)]
+        files.update({home / plugin.name / it.relative_to(plugin): it for it in own})
     if curves:
         files.update(_tree(curves, GIVEN / curves.relative_to(root)))
     found = Pack(files, home / file.name)
@@ -110,7 +113,7 @@ def _package() -> Iterator[tuple[Path, Path | bytes]]:
 def _requirements() -> Iterator[str]:
     """What this package needs to run; nothing is known of one that was never installed."""
     with suppress(PackageNotFoundError):
-        yield from (line for line in requires("gansweep") or () if "extra ==" not in line)
+        yield from requires("gansweep") or ()
 
 
 def _tree(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:

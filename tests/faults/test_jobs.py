@@ -1,0 +1,317 @@
+"""Sweeps as jobs of a cluster: what travels, who is let in, and a laptop that is closed (bar 1)."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commanded import gansweep
+from scripted_sweep import script_sweep
+
+from sweeps import door, make_plan
+from sweeps.asking import load_spec
+from sweeps.jobs import needs, packing
+from sweeps.jobs.submitting import _next_id
+from sweeps.plan import Plan
+from sweeps.tracking import process
+from sweeps.version import code_version
+
+TOKEN = "the-right-one" * 4
+PLUGIN = '''
+from dataclasses import dataclass
+from gancore.losses import losses
+import torch.nn.functional as F
+
+
+@losses.register("logistic")
+@dataclass(frozen=True, kw_only=True)
+class Logistic:
+    """Where it comes from."""
+
+    def discriminator(self, real, fake):
+        return F.softplus(-real) + F.softplus(fake)
+
+    def generator(self, _real, fake):
+        return F.softplus(-fake)
+'''
+
+
+def sweep_file(folder: Path, more: str = "", data: str = "digits") -> Path:
+    folder.mkdir(exist_ok=True)
+    file = folder / "my q.yaml"
+    file.write_text(f"""
+name: question
+base: {{data: {data}, model: mlp, epochs: 9}}
+scientific:
+  loss.name: [hinge, minimax]
+search: {{trials_each: 2}}
+objective: {{samples: 64}}
+{more}
+""")
+    return file
+
+
+def packed(file: Path, target: Path, storage: str = "/shared/runs") -> Path:
+    """A sweep file where a job would find it."""
+    spec = load_spec(file)
+    found = packing.pack(file, spec, make_plan(spec), storage)
+    target.mkdir()
+    found.write(target)
+    return target / found.sweep
+
+
+def trials(plan: Plan) -> list[Any]:
+    return [vars(trial) for trial in plan.trials]
+
+
+def test_a_pack_is_the_code_and_the_sweep_and_knows_its_version(tmp_path: Path) -> None:
+    file = sweep_file(tmp_path / "here")
+    (tmp_path / "here" / "data.npz").write_bytes(b"0" * 1000)
+    made = packed(file, tmp_path / "job")
+    assert make_plan(load_spec(made)).digest == make_plan(load_spec(file)).digest
+    top = {path.name for path in (tmp_path / "job").iterdir()}
+    assert top == {"gancore", "sweeps", "given", "start.sh", "requirements.txt"}
+    assert [p.name for p in (tmp_path / "job" / "given").iterdir()] == [file.name]
+    assert not list((tmp_path / "job").rglob("__pycache__"))
+    done = subprocess.run(
+        [sys.executable, "-c", "import sweeps.version as v; print(v.__file__, v.code_version())"],
+        env={"PATH": ""},  # No git.
+        cwd=tmp_path / "job",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(tmp_path / "job/sweeps/version.py"), code_version()]
+
+
+def test_plug_ins_and_curves_travel_and_junk_does_not(tmp_path: Path) -> None:
+    """They lie to the sweep file as they did, also those that lie above it."""
+    script_sweep(tmp_path / "study" / "runs" / "old", losses=("hinge",), each=16, epochs=9)
+    more = "plugins: [own]\nschedule: {calibrate: ../runs/old}"
+    own = tmp_path / "study" / "files" / "own"
+    for name in ("__init__.py", "table.json", "runs/more.py", ".git/config", "env/pyvenv.cfg",
+                 "env/lib.so", "__pycache__/a.pyc", "runs/b.pt", ".gitignore"):  # fmt: skip
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text(PLUGIN if name == "__init__.py" else "")
+    file = sweep_file(tmp_path / "study" / "files", more)
+    file.write_text(file.read_text().replace("minimax", "logistic"))
+    made = packed(file, tmp_path / "job")
+    spec = load_spec(made)
+    assert make_plan(spec).digest == make_plan(load_spec(file)).digest
+    sent = {str(p.relative_to(made.parent)) for p in made.parent.rglob("*") if p.is_file()}
+    assert sent == {file.name, "own/__init__.py", "own/table.json", "own/runs/more.py"}
+    old = {p.relative_to(made.parents[1] / "runs" / "old").parts[0]
+           for p in (made.parents[1] / "runs" / "old").rglob("*")}  # fmt: skip
+    assert old == {"plan.json", "journal"}
+
+
+@pytest.mark.parametrize(
+    ("more", "data", "words", "told"),
+    [
+        ("", "{name: mnist, root: here}", (), "data.root: 'here' is a path from this folder"),
+        (
+            "schedule: {calibrate: HERE/curves.csv}",
+            "digits",
+            (),
+            "curves.csv' is a path of this machine",
+        ),
+        ("", "digits", ("--storage", "runs"), "--storage: 'runs' would be in a job's own folder"),
+        ("", "digits", ("--storage",), "--storage: say in which folder"),
+        ("", "digits", ("--name", "../up"), "cannot name a sweep"),
+        ("", "digits", ("--tracking-uri", "https://me:pass@host"), "'https://me@host' came with"),
+    ],
+)
+def test_what_a_cluster_would_not_find_is_refused_here(
+    tmp_path: Path, more: str, data: str, words: tuple[str, ...], told: str
+) -> None:
+    rows = [f"{t},{s},{s}" for t in "abc" for s in range(9)]
+    (tmp_path / "curves.csv").write_text("\n".join(["trial,step,score", *rows]))
+    file = sweep_file(tmp_path, more.replace("HERE", str(tmp_path)), data)
+    words = () if words == ("--storage",) else ("--storage", "/shared/runs", *words)
+    code, out = gansweep("submit", file, *words)
+    assert code == 2
+    assert told in out
+    assert "pass@" not in out
+
+
+def test_data_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "__init__.py").write_text(PLUGIN)
+    (own / "pictures.npz").write_bytes(b"0" * 3_000_000)
+    file = sweep_file(tmp_path, "plugins: [own]")
+    monkeypatch.setattr(packing, "MOST_BYTES", 4_000_000)
+    code, out = gansweep("submit", file, "--storage", "/shared/runs")
+    assert code == 2 or "no job server" in out
+    monkeypatch.setattr(packing, "MOST_BYTES", 3_000_000)
+    code, out = gansweep("submit", file, "--storage", "/shared/runs")
+    assert code == 2
+    assert f"{own / 'pictures.npz'} has 3 MB, and a job carries at most 3 in all" in out
+
+
+def test_jobs_are_numbered_by_sweep() -> None:
+    assert _next_id("q", []) == "q-1"
+    assert _next_id("q", ["q-1", "q-9", "q-10", "q-2-7", "raysubmit_7", "other-99"]) == "q-11"
+
+
+def test_what_the_head_lacks_is_named() -> None:
+    found = needs.lacking(
+        ["click>=8.1", "no-such-package>=1", "click>=999", 'nor-this; extra == "dev"']
+    )
+    missing, old = found
+    assert missing == "no-such-package is missing"
+    assert old.startswith("click is ")
+    assert old.endswith(", not >=999")
+
+
+def test_an_uploader_outlives_what_its_whole_job_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray sends SIGTERM to every process of a job that is stopped; the driver is not done yet."""
+    numbers = (signal.SIGTERM, process.ENOUGH)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        process._hear(os.getppid())
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(process.ENOUGH)
+        monkeypatch.setattr(os, "getppid", lambda: 1)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """As a job server answers, with a token or without."""
+
+    wants: str | None = TOKEN
+    jobs: tuple[dict[str, Any], ...] = ()
+    page = False
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        shown = self.headers.get("Authorization")
+        code = 200
+        if self.server.wants is not None and shown != f"Bearer {self.server.wants}":
+            code = 403 if shown else 401
+        content: Any = {"ray_version": "2.60.0", "version": "4"}
+        if self.path == "/api/jobs/":
+            content = list(self.server.jobs)
+        if self.path.endswith("/logs"):
+            content = {"logs": "2026-11-25 18:00:00,1\tINFO job_manager.py:1 -- x\nerror: no\n"}
+        body = b"<html>" if self.server.page else json.dumps(content).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html" if self.server.page else "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def answering() -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    for name in (door.MODE, door.TOKEN_PATH):
+        monkeypatch.setenv(name, "")  # So that what is set is taken back.
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(door.TOKEN, TOKEN)
+    with answering() as running:
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{running.server_port}")
+        yield running
+
+
+def test_a_door_that_is_open_shut_or_no_door(server: Server) -> None:
+    """E1 of jobs: one line that says what to do, and exit code 5."""
+    assert gansweep("status")[0] == 0
+    server.wants = "another"
+    code, out = gansweep("status")
+    assert (code, "has another token than RAY_AUTH_TOKEN" in out) == (5, True)
+    code, out = gansweep("status", "--insecure")
+    assert (code, "asks for a token: leave --insecure away" in out) == (5, True)
+    server.wants = None
+    os.environ.pop(door.MODE)
+    code, out = gansweep("status")
+    assert (code, "asks nobody for a token" in out) == (5, True)
+    assert gansweep("status", "--insecure")[0] == 0
+    os.environ.pop(door.MODE)
+    server.page = True
+    code, out = gansweep("status")
+    assert (code, "is not Ray's job server" in out) == (5, True)
+
+
+@pytest.mark.usefixtures("server")
+def test_nobody_answers_and_the_way_is_told() -> None:
+    code, out = gansweep("status", "--address", "127.0.0.1:9")
+    assert code == 5
+    assert "no job server answers at http://127.0.0.1:9" in out
+    assert "ray[default]" in out
+    assert len(out.splitlines()) == 1
+    code, out = gansweep("status", "--address", "auto")
+    assert (code, "is not where a job server listens" in out) == (2, True)
+
+
+def listed(number: int, status: str, code: int | None = None, **more: Any) -> dict[str, Any]:
+    noted = {"gansweep.sweep": "question", "gansweep.storage": "/shared/runs"}
+    return {
+        "type": "SUBMISSION",
+        "submission_id": f"question-{number}",
+        "status": status,
+        "entrypoint": "exec sh start.sh",
+        "metadata": noted,
+        "start_time": 1_700_000_000_000 + number,
+        "driver_exit_code": code,
+        **more,
+    }
+
+
+def test_jobs_are_told_in_words_and_one_sweep_runs_once(server: Server, tmp_path: Path) -> None:
+    server.jobs = (
+        listed(1, "FAILED", 4, end_time=1_700_000_060_001),
+        listed(2, "FAILED", message="first\nno room for the working directory"),
+        listed(3, "STOPPED"),
+        {**listed(7, "RUNNING"), "metadata": {}, "submission_id": "not-ours"},
+        listed(4, "RUNNING"),
+    )
+    code, out = gansweep("status")
+    assert code == 0
+    assert "not-ours" not in out
+    assert "finished (exit code 4)" in out
+    jobs = {job["id"]: job for job in json.loads(gansweep("status", "--json")[1])}
+    assert [job["exit_code"] for job in jobs.values()] == [4, 5, 143, None]
+    assert jobs["question-1"]["ended"] - jobs["question-1"]["submitted"] == 60
+    assert jobs["question-2"]["reason"] == "no room for the working directory"
+    newest = json.loads(gansweep("status", "question", "--json")[1])
+    assert (newest["id"], newest["state"], newest["says"]) == ("question-4", "running", "error: no")
+    code, out = gansweep("stop", "nothing")
+    assert (code, "no job 'nothing'" in out) == (2, True)
+    file = sweep_file(tmp_path)
+    code, out = gansweep("submit", file, "--storage", "/shared/runs")
+    assert code == 3
+    assert "sweep 'question' is being run by job question-4" in out
