@@ -51,8 +51,7 @@ def job_head(cpus: int) -> Iterator[Head]:
     words = ["--head", "--block", "--node-ip-address", "127.0.0.1", "--port", str(port)]
     words += ["--dashboard-port", str(dashboard), "--dashboard-agent-listen-port", "0"]
     words += ["--num-cpus", str(cpus), "--temp-dir", str(folder / "ray")]
-    # Not among those that `_free_port` finds.
-    words += ["--ray-client-server-port", "0", "--min-worker-port", "0", "--max-worker-port", "0"]
+    words += ["--ray-client-server-port", str(_free_port())]
     log = folder / "head"
     with log.open("wb") as stream:
         process = subprocess.Popen(

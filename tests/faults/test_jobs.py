@@ -10,19 +10,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commanded import gansweep
 from scripted_sweep import script_sweep
+from written_sweep import client_at, runs_of
 
-from sweeps import door, make_plan
+import faults
+from faults import act
+from faults.commands import ROOT
+from faults.job_head import Head, job_head
+from sweeps import door, journal, make_plan, tracking
 from sweeps.asking import load_spec
 from sweeps.jobs import needs, packing
 from sweeps.jobs.submitting import _next_id
-from sweeps.plan import Plan
+from sweeps.results import Results
 from sweeps.tracking import process
 from sweeps.version import code_version
 
@@ -68,10 +73,6 @@ def packed(file: Path, target: Path, storage: str = "/shared/runs") -> Path:
     target.mkdir()
     found.write(target)
     return target / found.sweep
-
-
-def trials(plan: Plan) -> list[Any]:
-    return [vars(trial) for trial in plan.trials]
 
 
 def test_a_pack_is_the_code_and_the_sweep_and_knows_its_version(tmp_path: Path) -> None:
@@ -315,3 +316,109 @@ def test_jobs_are_told_in_words_and_one_sweep_runs_once(server: Server, tmp_path
     code, out = gansweep("submit", file, "--storage", "/shared/runs")
     assert code == 3
     assert "sweep 'question' is being run by job question-4" in out
+
+
+class Laptop:
+    """Commands against a head, from a home of their own."""
+
+    def __init__(self, head: Head, home: Path, storage: Path) -> None:
+        self.head = head
+        self.home = home
+        self.storage = storage
+
+    def command(self, *words: object) -> list[str]:
+        return [sys.executable, "-m", "sweeps.cli", *map(str, words)]
+
+    def do(self, *words: object) -> tuple[int, str, str]:
+        done = subprocess.run(
+            self.command(*words),
+            env={**os.environ, **self.head.environment, "PYTHONPATH": str(ROOT)},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    def submitting(self, file: Path) -> AbstractContextManager[faults.Cli]:
+        """`gansweep submit` in the background."""
+        return faults.started(
+            self.command("submit", file, "--storage", self.storage),
+            home=self.home,
+            place=self.storage / file.stem,
+            environment=self.head.environment,
+        )
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    with job_head(cpus=2) as running:
+        yield running
+
+
+def slow(folder: Path, seconds: float, **changes: Any) -> Path:
+    """A sweep whose plug-in notes which copy of this package it runs in."""
+    file = faults.scripted(folder, {("*", "*"): act.sleep(seconds)}, **changes)
+    with (folder / "scripted_trials" / "__init__.py").open("a") as plugin:
+        noted = f"Path({str(folder / 'ran')!r}).write_text(sweeps.__file__)"
+        plugin.write(f"\n\nimport sweeps\nfrom pathlib import Path\n{noted}\n")
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_a_job_survives_the_laptop(tmp_path: Path, head: Head) -> None:
+    """Bar 1: submitted with a token, killed here, looked at again, and in MLflow."""
+    laptop = Laptop(head, tmp_path / "home", tmp_path / "runs")
+    file = slow(tmp_path / "it", 0.5, epochs=16)
+    with laptop.submitting(file) as command:
+        command.wait_until(lambda r: any(t.epoch >= 2 for t in r.trials.values()))
+        command.signal(signal.SIGKILL)
+    assert json.loads(laptop.do("status", "scripted", "--json")[1])["state"] == "running"
+    code, _, err = laptop.do("submit", file, "--storage", laptop.storage)
+    assert (code, "is being run by job scripted-1" in err) == (3, True)
+    code, out, _ = laptop.do("logs", "scripted")
+    assert code == 0
+    assert "16 of 32 epochs" not in out
+    assert "32 of 32 epochs trained" in out
+    assert "job_manager" not in out
+    assert "scripted-1  scripted  finished" in laptop.do("status")[1]
+    place = laptop.storage / "scripted"
+    ran = Path((tmp_path / "it" / "ran").read_text())
+    assert "working_dir_files" in ran.parts, "the code that was sent is what ran"
+    states = [r for r in journal.read(place, journal.DRIVER) if r["kind"] == "sweep"]
+    assert states[0]["code_version"] == code_version()
+    calm = faults.planned(faults.scripted(tmp_path / "calm", epochs=16))
+    faults.play(calm)
+    faults.assert_sound(place, calm, store=tracking.default_uri(laptop.storage))
+    code, out, _ = laptop.do("submit", file, "--storage", laptop.storage)
+    assert code == 3, "as `gansweep run` of a sweep that is finished"
+    assert "it is finished, and this file asks for the same" in out
+    assert "scripted-2  scripted  refused (exit code 3)" in laptop.do("status")[1]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_a_job_is_stopped_in_order_and_goes_on(tmp_path: Path, head: Head) -> None:
+    laptop = Laptop(head, tmp_path / "home", tmp_path / "runs")
+    file = slow(tmp_path / "it", 0.5, epochs=40, name="halted")
+    with laptop.submitting(file) as command:
+        command.place = laptop.storage / "halted"
+        command.wait_until(lambda r: any(t.epoch >= 2 for t in r.trials.values()))
+        command.signal(signal.SIGINT)  # Whoever looks away ends nothing.
+        command.assert_told(130)
+        assert "job halted-1 goes on" in command.end()[1]
+    code, out, _ = laptop.do("stop", "halted")
+    assert (code, "halted-1: interrupted (exit code 143)" in out) == (0, True)
+    results = Results.read(laptop.storage / "halted")
+    assert (results.state, results.exit_code) == ("interrupted", 143)
+    client = client_at(tracking.default_uri(laptop.storage))
+    told = {run.info.status for run in runs_of(client).values()}
+    assert "RUNNING" not in told, "MLflow has heard of it"
+    assert laptop.do("logs", "halted")[0] == 143
+    code, out, _ = laptop.do("submit", file, "--storage", laptop.storage, "--detach")
+    assert (code, out) == (0, "halted-2\n")
+    assert laptop.do("logs", "halted-2")[0] == 0
+    assert Results.read(laptop.storage / "halted").state == "finished"
