@@ -52,7 +52,7 @@ def follow(server: JobServer, job: str, note: str) -> int:
         click.echo(f"\njob {job} goes on; {look}", err=True)
         return exit_code(signal.SIGINT)
     except EnvironmentTrouble as error:
-        raise EnvironmentTrouble(f"{error}\njob {job} may well go on; {look}") from None
+        raise EnvironmentTrouble(f"{error}; the job may well go on: {look}") from None
     if ended.reason:
         raise EnvironmentTrouble(f"job {job} could not begin: {ended.reason}")
     if ended.exit_code is None:

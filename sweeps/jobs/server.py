@@ -130,10 +130,20 @@ class JobServer:
             yield
         except ImportError as error:
             raise EnvironmentTrouble(f"{_remedy()}: {error}") from None
-        except (OSError, RuntimeError) as error:  # Of requests and aiohttp too.
+        except Exception as error:
+            if not isinstance(error, _troubles()):
+                raise
             lines = [line.strip() for line in str(error).splitlines()]
             said = next((line for line in reversed(lines) if line.strip(".")), repr(error))
             raise EnvironmentTrouble(f"the job server at {self.address}: {said}") from None
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """What Ray's client raises; of `requests` all is an OSError."""
+    from aiohttp import ClientError
+    from ray.exceptions import RayError
+
+    return OSError, RuntimeError, ClientError, RayError
 
 
 def normal(address: str) -> str:

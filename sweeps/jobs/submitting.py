@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps import asking, folder, tracking
-from sweeps.errors import Busy, UserError
+from sweeps.errors import Busy, EnvironmentTrouble, UserError
 from sweeps.jobs.job import CODE, STORAGE, SWEEP, Job
 from sweeps.jobs.packing import START, Pack, pack
 from sweeps.jobs.server import JobServer
@@ -70,7 +70,7 @@ class Submission:
                 try:
                     server.submit(job, self.entrypoint, Path(made), ENVIRONMENT, self._noted())
                     return job
-                except Exception as error:
+                except EnvironmentTrouble as error:
                     # Somebody submits the same sweep at this moment: look again.
                     if not tries or "already exists" not in str(error):
                         raise

@@ -354,6 +354,7 @@ class Laptop:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
+    pytest.importorskip("aiohttp_cors", reason="no `ray[default]`: pip install -e '.[cluster]'")
     with job_head(cpus=2) as running:
         yield running
 
