@@ -54,22 +54,21 @@ def submit(
 
     What it says is shown until it ends, and its exit code is this one's.
     """
-    from sweeps.jobs.looking import follow, note_of
+    from sweeps.jobs.looking import follow
     from sweeps.jobs.submitting import prepared
 
     ready = prepared(file, storage=storage, name=name, **asked)
     server = _server(address, asked["insecure"])
     job = ready.send(server)
-    note = note_of(server.address, insecure=asked["insecure"])
     click.echo(
         f"job {job}: {len(ready.plan.trials)} trials, {ready.pack.size / 1e6:.1f} MB sent", err=True
     )
     for verb, purpose in (("logs", "shows what it says"), ("stop", "ends it in order")):
-        click.echo(f"  {f'gansweep {verb} {job}{note}':<35} {purpose}", err=True)
+        click.echo(f"  {f'gansweep {verb} {job}{server.note}':<35} {purpose}", err=True)
     if detach:
         click.echo(job)
         return
-    sys.exit(follow(server, job, note))
+    sys.exit(follow(server, job))
 
 
 @click.command()
@@ -93,14 +92,14 @@ def status(job: str | None, address: str, insecure: bool, as_json: bool) -> None
 @server_options
 def logs(job: str, no_follow: bool, address: str, insecure: bool) -> None:
     """Show what a job says until it ends, and leave with its exit code."""
-    from sweeps.jobs.looking import follow, note_of, print_log
+    from sweeps.jobs.looking import follow, print_log
 
     server = _server(address, insecure)
     found = server.find(job).id
     if no_follow:
         print_log(server, found)
         return
-    sys.exit(follow(server, found, note_of(server.address, insecure=insecure)))
+    sys.exit(follow(server, found))
 
 
 @click.command()
@@ -108,10 +107,10 @@ def logs(job: str, no_follow: bool, address: str, insecure: bool) -> None:
 @server_options
 def stop(job: str, address: str, insecure: bool) -> None:
     """End a job in order; its sweep can go on later."""
-    from sweeps.jobs.looking import note_of, stop
+    from sweeps.jobs.looking import stop
 
     server = _server(address, insecure)
-    stop(server, server.find(job), note_of(server.address, insecure=insecure))
+    stop(server, server.find(job))
 
 
 def _server(address: str, insecure: bool) -> JobServer:

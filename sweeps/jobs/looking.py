@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shlex
 import signal
 import time
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from rich.text import Text
 from sweeps.console import Console, shown
 from sweeps.errors import EnvironmentTrouble
 from sweeps.jobs.job import Job
-from sweeps.jobs.server import USUAL, JobServer
+from sweeps.jobs.server import JobServer
 from sweeps.receipt import clock
 from sweeps.signals import exit_code
 
@@ -32,11 +31,8 @@ _SETTLING_SECONDS = 10
 _PREAMBLE = re.compile(r"\d{4}-\S+ \S+\tINFO job_manager\.py:|Running entrypoint for job ")
 
 
-def follow(server: JobServer, job: str, note: str) -> int:
+def follow(server: JobServer, job: str) -> int:
     """Prints what a job says until it is over; Ctrl-C ends that, and not the job.
-
-    Args:
-        note: More words for the commands that look again, such as an address.
 
     Returns:
         The exit code of the sweep; 130 where nobody waited for it.
@@ -44,7 +40,7 @@ def follow(server: JobServer, job: str, note: str) -> int:
     Raises:
         EnvironmentTrouble: The job server is lost, or the job could not begin.
     """
-    look = f"look again with: gansweep logs {job}{note}"
+    look = f"look again with: gansweep logs {job}{server.note}"
     try:
         asyncio.run(_print(server, job))
         ended = _settled(server, job)
@@ -84,7 +80,7 @@ def _settled(server: JobServer, job: str, seconds: float = _SETTLING_SECONDS) ->
     return found
 
 
-def stop(server: JobServer, job: Job, note: str) -> None:
+def stop(server: JobServer, job: Job) -> None:
     """Ends a job in order, and waits for that.
 
     Raises:
@@ -98,7 +94,7 @@ def stop(server: JobServer, job: Job, note: str) -> None:
         job = _settled(server, job.id, STOP_SECONDS)
     if job.alive:
         raise EnvironmentTrouble(
-            f"job {job.id} has not ended; look at: gansweep logs {job.id}{note}"
+            f"job {job.id} has not ended; look at: gansweep logs {job.id}{server.note}"
         )
     again = "; `gansweep submit` of its file goes on with it" if job.state == "interrupted" else ""
     click.echo(f"{job.id}: {_state(job)}{again}")
@@ -149,12 +145,6 @@ def show_all(server: JobServer, jobs: Iterable[Job], *, as_json: bool) -> None:
         row = (job.id, job.sweep, _state(job), _time(job.submitted), _took(job))
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def note_of(address: str, *, insecure: bool) -> str:
-    """What a command must be told once more to reach the same job server."""
-    words = [] if address == USUAL else ["--address", address]
-    return "".join(f" {shlex.quote(word)}" for word in [*words, *["--insecure"][:insecure]])
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -16,8 +16,11 @@ REQUIREMENTS = "requirements.txt"
 
 def lacking(requirements: Iterable[str]) -> Iterator[str]:
     """What this Python lacks, a few words each."""
-    from packaging.requirements import Requirement  # Ray brings it.
-
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # Ray brings it.
+        yield "ray is missing"
+        return
     for line in requirements:
         needed = Requirement(line)
         if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):

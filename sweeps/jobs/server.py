@@ -6,6 +6,7 @@ import http.client
 import importlib.util
 import logging
 import os
+import shlex
 import sys
 import urllib.error
 import urllib.request
@@ -44,6 +45,7 @@ class JobServer:
 
     def __init__(self, address: str, *, insecure: bool) -> None:
         self.address = normal(address)
+        self._insecure = insecure
         door.shut(self.address, insecure=insecure)
         _warn_of_clear_text(self.address)
         knock(self.address, insecure=insecure)
@@ -60,6 +62,13 @@ class JobServer:
             logging.getLogger("ray._private.runtime_env.packaging").setLevel(logging.ERROR)
             os.environ[ADDRESS] = self.address  # Else Ray's own variables have the last word.
             return JobSubmissionClient(self.address)
+
+    @property
+    def note(self) -> str:
+        """More words for a command that shall reach the same job server."""
+        words = [] if self.address == USUAL else ["--address", self.address]
+        words += ["--insecure"] if self._insecure else []
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
     def jobs(self) -> list[Job]:
         """The sweeps that were submitted, the first one first."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeps import asking, folder, tracking
 from sweeps.errors import Busy, EnvironmentTrouble, UserError
-from sweeps.jobs.job import CODE, STORAGE, SWEEP, Job
+from sweeps.jobs.job import CODE, STORAGE, SWEEP
 from sweeps.jobs.packing import START, Pack, pack
 from sweeps.jobs.server import JobServer
 from sweeps.plan import Plan, make_plan
@@ -63,7 +63,7 @@ class Submission:
             EnvironmentTrouble: See `JobServer`.
         """
         for tries in reversed(range(TRIES)):
-            self._refuse_twice(server.jobs())
+            self._refuse_twice(server)
             job = _next_id(self.name, server.ids())
             with tempfile.TemporaryDirectory(prefix="gansweep-") as made:
                 self.pack.write(Path(made))
@@ -76,13 +76,13 @@ class Submission:
                         raise
         raise AssertionError
 
-    def _refuse_twice(self, jobs: list[Job]) -> None:
-        for job in jobs:
+    def _refuse_twice(self, server: JobServer) -> None:
+        for job in server.jobs():
             if job.alive and (job.sweep, job.storage) == (self.name, self.storage):
                 since = time.strftime("%F %T", time.localtime(job.submitted))
                 raise Busy(
                     f"sweep {self.name!r} is being run by job {job.id} since {since}: follow it "
-                    f"with `gansweep logs {job.id}`, or choose another --name"
+                    f"with `gansweep logs {job.id}{server.note}`, or choose another --name"
                 )
 
     def _noted(self) -> dict[str, str]:
