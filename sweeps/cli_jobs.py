@@ -50,9 +50,10 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def submit(
     file: Path, storage: str | None, name: str | None, detach: bool, address: str, **asked: Any
 ) -> None:
-    """Run a sweep as a job of a cluster, which goes on without this terminal.
+    """Run a sweep as a job of a Ray cluster.
 
-    What it says is shown until it ends, and its exit code is this one's.
+    It goes on without this terminal. What it says is shown until it ends, and its exit code is
+    this one's.
     """
     from sweeps.jobs.looking import follow
     from sweeps.jobs.submitting import prepared
@@ -76,7 +77,10 @@ def submit(
 @server_options
 @json_option
 def status(job: str | None, address: str, insecure: bool, as_json: bool) -> None:
-    """Show how a job is, by its id or its sweep's name; without one, list all."""
+    """List the jobs, or show how one is.
+
+    JOB is its id, or its sweep's name.
+    """
     from sweeps.jobs.looking import show, show_all
 
     server = _server(address, insecure)
@@ -91,7 +95,10 @@ def status(job: str | None, address: str, insecure: bool, as_json: bool) -> None
 @click.option("--no-follow", is_flag=True, help="Only what it has said so far.")
 @server_options
 def logs(job: str, no_follow: bool, address: str, insecure: bool) -> None:
-    """Show what a job says until it ends, and leave with its exit code."""
+    """Show what a job says until it ends.
+
+    JOB is its id, or its sweep's name; its exit code is this one's.
+    """
     from sweeps.jobs.looking import follow, print_log
 
     server = _server(address, insecure)
@@ -106,7 +113,10 @@ def logs(job: str, no_follow: bool, address: str, insecure: bool) -> None:
 @JOB
 @server_options
 def stop(job: str, address: str, insecure: bool) -> None:
-    """End a job in order; its sweep can go on later."""
+    """End a job in order; its sweep can go on later.
+
+    JOB is its id, or its sweep's name.
+    """
     from sweeps.jobs.looking import stop
 
     server = _server(address, insecure)
