@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from sweeps.cli_jobs import COMMANDS
 from sweeps.cli_options import (
     ACCEPT,
     FILE,
@@ -306,6 +307,10 @@ def sync(name: str, tracking_uri: str | None, storage: Path, trust: bool, rebuil
     place = found(storage, name, trust=trust)
     uri = tracking_uri or tracking.default_uri(place.parent)
     tracking.sync(place, uri, rebuild=rebuild)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 def _listing(kind: str, summary: str) -> None:

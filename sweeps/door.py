@@ -68,6 +68,11 @@ def token_file() -> Path:
     return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
 
 
+def token() -> str:
+    """The token that we show, once `shut` has seen that there is one."""
+    return (os.environ.get(TOKEN) or token_file().read_text()).strip()
+
+
 def knock(address: str, *, insecure: bool) -> None:
     """Asks a running cluster whether it lets us in, and whether it would let in anybody.
 
@@ -96,6 +101,19 @@ def knock(address: str, *, insecure: bool) -> None:
             f"cannot reach {where}: nobody answers at {answers[1]}; `ray status` on its head says "
             "whether it runs, and `ray start --head` starts one"
         )
+    judge(where, answers, insecure=insecure)
+
+
+def judge(where: str, answers: list[str], *, insecure: bool) -> None:
+    """Refuses a cluster that does not let us in, or lets in everybody.
+
+    Args:
+        where: What a message calls it.
+        answers: What it says to who has no token, and to who has ours.
+
+    Raises:
+        EnvironmentTrouble: It wants another token, or none.
+    """
     if insecure and answers[:1] == [REFUSED]:
         raise EnvironmentTrouble(f"{where} asks for a token: leave --insecure away")
     if answers[1:] == [REFUSED]:

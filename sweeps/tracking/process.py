@@ -9,6 +9,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from sweeps import trust
@@ -27,6 +28,10 @@ LOG_BYTES = 1_000_000
 ALL_SENT, DIED, GAVE_UP, START_OVER = 0, 1, 3, 4
 """Exit codes of an uploader. One that must start over met a database that is not the one it knew,
 and MLflow keeps connections for as long as a process lives."""
+
+
+ENOUGH = signal.SIGUSR1
+"""By this the driver tells an uploader that there is no more time."""
 
 
 class Clock(Protocol):
@@ -144,7 +149,7 @@ def main(sweep: Path, uri: str, give_up_seconds: float) -> int:
     from sweeps.tracking.store import StoreReplaced
 
     os.nice(10)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _hear(os.getppid())
     out = os.dup(1)
     with (sweep / "tracking.log").open("ab") as log:
         os.dup2(log.fileno(), 1)
@@ -164,6 +169,21 @@ def main(sweep: Path, uri: str, give_up_seconds: float) -> int:
     with suppress(OSError):  # The driver may be dead.
         os.write(out, why.encode())
     return code
+
+
+def _hear(driver: int) -> None:
+    """Ends by ENOUGH, and by SIGTERM only where the driver is gone.
+
+    Ray and Slurm send SIGTERM to every process of a job: the driver then ends the sweep in order,
+    and that is still to be told.
+    """
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        if os.getppid() != driver:
+            signal.default_int_handler(number, frame)
+
+    signal.signal(ENOUGH, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, terminated)
 
 
 def cap(log: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sweeps.children import python, python_path
 from sweeps.tracking.address import check_uri, default_uri, redacted
-from sweeps.tracking.process import ALL_SENT, GAVE_UP, START_OVER
+from sweeps.tracking.process import ALL_SENT, ENOUGH, GAVE_UP, START_OVER
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -143,10 +143,10 @@ class Supervisor:
 
     def _close(self) -> None:
         self._closed.set()
-        for end in (subprocess.Popen.terminate, subprocess.Popen.kill):
+        for number in (ENOUGH, signal.SIGKILL):
             with self._lock:
                 if self._process is not None:
-                    end(self._process)
+                    self._process.send_signal(number)
             self._thread.join(GRACE_SECONDS)
 
     def _command(self) -> str:

@@ -126,7 +126,7 @@ def test_one_that_dies_again_and_again_is_told_of_once_and_in_the_last_word(
         ("(sleep 20; touch late) & echo 403 refused; exit 3", False, 2),
         ("[ $(wc -l < lives) -gt 1 ] || exit 4", True, 0),
         ("exec sleep 600", False, 1),
-        ("trap '' TERM; while :; do sleep 0.1; done", False, 1),
+        ("trap '' USR1; while :; do sleep 0.1; done", False, 1),
     ],
 )
 def test_the_last_word_is_one_line(
