@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faults
 import pytest
 
 from sweeps.results import Results
@@ -42,20 +43,5 @@ def test_every_arm_draws_digits_and_half_of_the_epochs_are_saved(storage: Path) 
     )
 
 
-def test_mlflow_has_every_point_of_the_journal_and_no_other(storage: Path) -> None:
-    from mlflow import MlflowClient
-
-    results = Results.read(storage / "quickstart")
-    client = MlflowClient(default_uri(storage))
-    experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = {r.info.run_name: r for r in client.search_runs(experiments, max_results=1000)}
-    for uid, result in results.trials.items():
-        (run,) = [r for name, r in runs.items() if name and uid in name]
-        for key in run.data.metrics:
-            history = client.get_metric_history(run.info.run_id, key)
-            told = [(m.step, m.timestamp, m.value) for m in history]
-            journalled = [
-                (p.epoch, p.time_ms, p.values[key]) for p in result.points if key in p.values
-            ]
-            assert sorted(told) == journalled, (uid, key)
-        assert {k for p in result.points for k in p.values} <= run.data.metrics.keys()
+def test_it_is_sound_and_mlflow_has_every_point_of_the_journal_and_no_other(storage: Path) -> None:
+    faults.assert_sound(storage / "quickstart", store=default_uri(storage))
