@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ from sweeps.doctor.checks import CHECKS, clock, pictures, space, storage, versio
 from sweeps.doctor.facts import Evidence, Machine
 from sweeps.doctor.finding import OK, WARNING, WRONG, Finding
 from sweeps.doctor.meeting import meeting
-from sweeps.doctor.nodes import ask_here, ask_nodes
+from sweeps.doctor.nodes import Round, ask_here
 from sweeps.doctor.question import Asked, Question
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.plan import Plan
@@ -63,7 +64,6 @@ def before_sweep(plan: Plan, storage: Path) -> None:
 def _ask(asked: Asked, *, joined: bool, thorough: bool) -> Evidence:
     """What all machines say."""
     plan, local = asked.plan, asked.address is None
-    gpu = plan.resources.gpu if plan else 0.0
     refused = ""
     with ExitStack() as stack:
         try:
@@ -71,20 +71,21 @@ def _ask(asked: Asked, *, joined: bool, thorough: bool) -> Evidence:
         except EnvironmentTrouble as error:
             refused, place = str(error), asked.storage / "nowhere"
         counted = float(preflight.gpus() or 0) if local else 0.0
-        question = Question.about(
-            plan, place, gpu=thorough and bool(gpu or counted or joined), thorough=thorough
-        )
+        question = Question.about(plan, place, thorough=thorough)
+        asked_nodes = Round(question) if joined else None
         here = ask_here(question if local else question.without_material, counted)
         trains: tuple[Machine, ...] = (here,) if local else ()
-        if joined:
-            trains = ask_nodes(question, ANSWER_SECONDS if thorough else FAST_ANSWER_SECONDS)
+        if asked_nodes:
+            if not thorough:  # What a sweep imports next takes about as long as their answers.
+                importlib.import_module("ray.tune")
+            trains = asked_nodes.answers(ANSWER_SECONDS if thorough else FAST_ANSWER_SECONDS)
     return Evidence(
         storage=str(asked.storage),
         here=here,
         trains=trains,
         refused=refused,
         misfits=tuple(_misfits(plan, joined=joined)) if plan and (local or joined) else (),
-        gpu=gpu,
+        gpu=plan.resources.gpu if plan else 0.0,
     )
 
 

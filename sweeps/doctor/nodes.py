@@ -20,44 +20,48 @@ UNSAID = "its gansweep cannot say anything"
 
 def ask_here(question: Question, gpus: float) -> Machine:
     """This machine's own look at itself."""
-    return Machine(HERE, look(question, "here"), gpus=gpus)
+    return Machine(HERE, look(question.of(gpus), "here"), gpus=gpus)
 
 
-def ask_nodes(question: Question, seconds: float) -> tuple[Machine, ...]:
-    """What each node says on which trials may run: those that have a CPU.
+class Round:
+    """A question that is on its way to each node on which trials may run: those that have a CPU."""
 
-    Args:
-        seconds: How long they have; a node that is silent for longer has no facts.
-    """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def __init__(self, question: Question) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
-    task = ray.remote(num_cpus=0, max_retries=0)(on_node)
-    began = time.time()
-    asked = {
-        task.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(asdict(question), node["NodeID"]): node
-        for node in nodes
-    }
-    named = _names(nodes)
-    answers: dict[str, Machine] = {}
-    waiting, until = list(asked), time.monotonic() + seconds
-    while waiting and (left := until - time.monotonic()) > 0:
-        ready, waiting = ray.wait(waiting, timeout=left)
-        for reference in ready:
-            node = asked[reference]
-            answers[node["NodeID"]] = _answer(
-                reference, named[node["NodeID"]], node, began, Path(question.meeting)
-            )
-    for reference in waiting:
-        ray.cancel(reference, force=True)
-    silence = f"it did not answer in {seconds:g} s"
-    return tuple(
-        answers.get(node["NodeID"], Machine(named[node["NodeID"]], silence=silence))
-        for node in nodes
-    )
+        self._meeting = Path(question.meeting)
+        self._nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
+        task = ray.remote(num_cpus=0, max_retries=0)(on_node)
+        self._began = time.time()
+        self._asked = {}
+        for node in self._nodes:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            plain = asdict(question.of(_gpus(node)))
+            answer = task.options(scheduling_strategy=there).remote(plain, node["NodeID"])
+            self._asked[answer] = node
+
+    def answers(self, seconds: float) -> tuple[Machine, ...]:
+        """What each node says.
+
+        Args:
+            seconds: How long they have; a node that is silent for longer has no facts.
+        """
+        import ray
+
+        named = _names(self._nodes)
+        answers: dict[str, Machine] = {}
+        waiting, until = list(self._asked), time.monotonic() + seconds
+        while waiting and (left := until - time.monotonic()) > 0:
+            ready, waiting = ray.wait(waiting, timeout=left)
+            for reference in ready:
+                node = self._asked[reference]
+                name = named[node["NodeID"]]
+                answers[name] = _answer(reference, name, node, self._began, self._meeting)
+        for reference in waiting:
+            ray.cancel(reference, force=True)
+        silence = f"it did not answer in {seconds:g} s"
+        return tuple(answers.get(n, Machine(n, silence=silence)) for n in named.values())
 
 
 def _answer(
@@ -77,8 +81,11 @@ def _answer(
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         return Machine(name, silence=f"{UNSAID} of use ({error})")
     late = facts.time - min(max(facts.time, began), ended)
-    gpus = float(node["Resources"].get("GPU", 0))
-    return Machine(name, facts, gpus=gpus, late=late, heard=heard(meeting, node["NodeID"]))
+    return Machine(name, facts, gpus=_gpus(node), late=late, heard=heard(meeting, node["NodeID"]))
+
+
+def _gpus(node: Mapping[str, Any]) -> float:
+    return float(node["Resources"].get("GPU", 0))
 
 
 def _names(nodes: list[Mapping[str, Any]]) -> dict[str, str]:

@@ -48,12 +48,16 @@ class Question:
     @property
     def without_material(self) -> Question:
         """The question to a driver that trains nothing itself."""
-        return replace(self, data=(), evaluations=(), gpu=False)
+        return replace(self, data=(), evaluations=())
+
+    def of(self, gpus: float) -> Question:
+        """The question to a machine of so many GPUs."""
+        return replace(self, gpu=self.thorough and gpus > 0)
 
     @classmethod
-    def about(cls, plan: Plan | None, meeting: Path, *, gpu: bool, thorough: bool) -> Question:
+    def about(cls, plan: Plan | None, meeting: Path, *, thorough: bool) -> Question:
         """The question of a sweep."""
         if plan is None:
-            return cls(str(meeting), gpu=gpu, thorough=thorough)
+            return cls(str(meeting), thorough=thorough)
         data, evaluations = (tuple(distinct(plan, name)) for name in ("data", "evaluation"))
-        return cls(str(meeting), data, evaluations, gpu, thorough)
+        return cls(str(meeting), data, evaluations, thorough=thorough)
