@@ -26,7 +26,7 @@ def nodes(evidence: Evidence) -> Iterator[Finding]:
     """Every node answers."""
     remedy = "`ray status` tells of the node; install there what the driver has"
     silent = [(m.name, m.silence, remedy) for m in evidence.trains if m.facts is None]
-    yield from shared("nodes", WRONG, silent, ": ")
+    yield from shared("nodes", WRONG, silent, quoted=True)
     if not evidence.trains:
         yield Finding(
             "nodes", WARNING, "none has a CPU yet", "start one, unless the cluster grows by itself"
@@ -76,16 +76,17 @@ def gpus(evidence: Evidence) -> Iterator[Finding]:
     for machine, facts in _answered(evidence):
         torch = facts.torch
         if machine.gpus and torch and (torch.refused or torch.gpus < machine.gpus):
-            why = f"PyTorch {torch.build} can use {torch.gpus}"
+            why = f"of which PyTorch {torch.build} can use {torch.gpus}"
             why += f" ({torch.refused})" if torch.refused else ""
-            what = f"has {machine.gpus:g} GPUs by Ray's count, {why}"
+            count = f"{machine.gpus:g} GPU{'s' * (machine.gpus != 1)}"
+            what = f"counts as {count} for Ray, {why}"
             remedy = "install a PyTorch that fits its driver (`nvidia-smi` shows it)"
             told.append((machine.name, what, remedy))
     yield from shared("GPUs", WRONG, told)
-    count = sum(machine.gpus for machine in evidence.trains)
-    if not told and (count or not evidence.gpu):
-        there = f"{count:g}, on {_so_many(evidence)}" if count else "none, and none is asked for"
-        yield Finding("GPUs", OK, there)
+    there = sum(machine.gpus for machine in evidence.trains)
+    if not told and (there or not evidence.gpu):
+        said = f"{there:g}, on {_so_many(evidence)}" if there else "none, and none is asked for"
+        yield Finding("GPUs", OK, said)
 
 
 def storage(evidence: Evidence) -> Iterator[Finding]:
@@ -134,7 +135,7 @@ def space(evidence: Evidence) -> Iterator[Finding]:
         low = low or bool(told)
         yield from shared("space", level, told)
     if not low and places:
-        yield Finding("space", OK, f"{decimal(min(places.values()))} free, or more, everywhere")
+        yield Finding("space", OK, f"at least {decimal(min(places.values()))} free everywhere")
 
 
 def pictures(evidence: Evidence) -> Iterator[Finding]:

@@ -44,21 +44,25 @@ class Finding:
 
 
 def shared(
-    check: str, level: Level, told: Iterable[tuple[str, str, str]], joined: str = " "
+    check: str, level: Level, told: Iterable[tuple[str, str, str]], *, quoted: bool = False
 ) -> list[Finding]:
     """One finding for all machines of which the same is to be told.
 
     Args:
         told: Machine, what was found there, and the remedy.
-        joined: What stands between the first two.
+        quoted: What was found is somebody's word, not the rest of a sentence on the machine.
     """
     by_words: dict[tuple[str, str], list[str]] = {}
     for machine, what, remedy in told:
         by_words.setdefault((what, remedy), []).append(machine)
     return [
-        Finding(check, level, f"{names(machines)}{joined}{what}", remedy)
+        Finding(check, level, f"{names(machines)}{_joint(len(machines), quoted)}{what}", remedy)
         for (what, remedy), machines in by_words.items()
     ]
+
+
+def _joint(machines: int, quoted: bool) -> str:
+    return ": " if quoted else " " if machines == 1 else ": each "
 
 
 def names(machines: Iterable[str]) -> str:

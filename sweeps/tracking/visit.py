@@ -77,7 +77,7 @@ def newest_schema() -> set[str]:
 def _beside(file: Path) -> Visit:
     """A SQLite file, looked at without MLflow, which takes a second to import."""
     if not file.exists():
-        return Visit(f"a sweep makes {file}")
+        return Visit(f"{file}, made by the first sweep")
     try:
         with closing(
             sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)
@@ -88,7 +88,7 @@ def _beside(file: Path) -> Visit:
         if "locked" in str(error):
             return Visit(f"{file}, which somebody is writing to")
         if "no such table" in str(error):
-            return Visit(f"a sweep makes the tables of {file}")
+            return Visit(f"{file}, whose tables a sweep makes")
         return Visit(
             f"{file} cannot be written ({error})",
             "make it writable, or give another --tracking-uri",
