@@ -11,11 +11,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gancore.pictures import LARGEST_WEIGHTS, SUFFIXES, WEIGHTS_SHA256
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
-from sweeps.plan import Plan
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
 
 FOLDERS = ("path", "path_a", "path_b")
 """Options of data sets that name a folder of pictures; `root` names one of torchvision's files."""

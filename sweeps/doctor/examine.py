@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -76,8 +75,6 @@ def _ask(asked: Asked, *, joined: bool, thorough: bool) -> Evidence:
         here = ask_here(question if local else question.without_material, counted)
         trains: tuple[Machine, ...] = (here,) if local else ()
         if asked_nodes:
-            if not thorough:  # What a sweep imports next takes about as long as their answers.
-                importlib.import_module("ray.tune")
             trains = asked_nodes.answers(ANSWER_SECONDS if thorough else FAST_ANSWER_SECONDS)
     return Evidence(
         storage=str(asked.storage),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweeps.plan import Plan
 from sweeps.preflight import distinct
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
 
 
 @dataclass(frozen=True)
