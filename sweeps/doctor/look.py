@@ -22,6 +22,7 @@ from sweeps.children import python
 from sweeps.doctor.facts import Facts, Material, Torch
 from sweeps.doctor.meeting import attend
 from sweeps.doctor.question import Question
+from sweeps.errors import EnvironmentTrouble
 
 SHARED_MEMORY = Path("/dev/shm")
 TORCH_SECONDS = 60
@@ -69,20 +70,23 @@ def _pictures(data: Mapping[str, Any], thorough: bool) -> Material:
     name = str(data["name"])
     for trouble in preflight.missing_pictures(data):
         return Material(name, missing=str(trouble))
-    if not thorough:
-        return Material(name)
+    return _prepared(name, data) if thorough else Material(name)
+
+
+def _prepared(name: str, data: Mapping[str, Any]) -> Material:
     from gancore.catalogue import Catalogue
     from gancore.config import Data
-    from gancore.data import is_prepared
 
     options = {key: value for key, value in data.items() if key not in ("name", "resolution")}
     try:
+        from gancore.data import is_prepared
+
         chosen = Data(name=name, resolution=data.get("resolution"), options=options)
         prepared = is_prepared(chosen)
         known = Catalogue.read()["datasets"][name].options
-    except (Refused, LookupError):  # Of a plug-in, which only a sweep runs.
+    except (Refused, LookupError, ImportError):  # Of a plug-in, which only a sweep runs.
         return Material(name)
-    except Unavailable as error:
+    except (Unavailable, OSError) as error:
         return Material(name, missing=str(error))
     return Material(name, prepared=prepared, fetched="root" in known and not data.get("root"))
 
@@ -92,11 +96,11 @@ def _weights(question: Question) -> Iterator[Material]:
     for evaluation in question.evaluations:
         if evaluation.get("features") != "inception":
             continue
-        missing = [
-            str(trouble)
-            for trouble in preflight.missing_weights(evaluation, hashed=question.thorough)
-        ]
-        why = "; ".join(missing)
+        try:
+            missing = list(preflight.missing_weights(evaluation, hashed=question.thorough))
+        except OSError as error:
+            missing = [EnvironmentTrouble(str(error))]
+        why = "; ".join(map(str, missing))
         yield Material("inception", why, fetched=not evaluation.get("inception_weights"))
 
 
@@ -124,10 +128,13 @@ def _torch() -> Torch:
         return Torch(build=_version("torch"), refused="it cannot be imported")
 
 
-def _free(folder: Path) -> int:
-    """Bytes free where a folder is, or will be."""
-    there = next(place for place in (folder, *folder.parents) if place.is_dir())
-    return shutil.disk_usage(there).free
+def _free(folder: Path) -> int | None:
+    """Bytes free where a folder is, or will be; None where that is not for us to know."""
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.is_dir())
+        return shutil.disk_usage(there).free
+    except OSError:
+        return None
 
 
 def _version(package: str) -> str:

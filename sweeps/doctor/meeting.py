@@ -13,6 +13,7 @@ from pathlib import Path
 from gancore.files import write_atomically
 from sweeps import preflight
 from sweeps.doctor.facts import Storage
+from sweeps.errors import EnvironmentTrouble
 
 _WORD, _LOCK = "driver", "lock"
 
@@ -28,8 +29,13 @@ def meeting(storage: Path) -> Iterator[Path]:
     preflight.check_storage(storage)
     folder = storage / f".doctor-{secrets.token_hex(8)}"
     try:
-        folder.mkdir()
-        write_atomically(folder / _WORD, folder.name.encode())
+        try:
+            folder.mkdir()
+            write_atomically(folder / _WORD, folder.name.encode())
+        except OSError as error:
+            raise EnvironmentTrouble(
+                f"the storage {storage} takes no folder ({_why(error)}): give --storage another"
+            ) from None
         with (folder / _LOCK).open("w") as stream:
             with suppress(OSError):  # Whoever looks at it finds that out.
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sweeps.doctor.facts import Facts, Machine
 from sweeps.doctor.look import look, on_node
 from sweeps.doctor.meeting import heard
 from sweeps.doctor.question import Question
+from sweeps.errors import EnvironmentTrouble
 
 HERE = "this machine"
 UNSAID = "its gansweep cannot say anything"
@@ -23,9 +25,32 @@ def ask_here(question: Question, gpus: float) -> Machine:
     return Machine(HERE, look(question.of(gpus), "here"), gpus=gpus)
 
 
-class Round:
-    """A question that is on its way to each node on which trials may run: those that have a CPU."""
+@contextmanager
+def _lost() -> Iterator[None]:
+    """Tells what Ray raises where the cluster is lost meanwhile.
 
+    Raises:
+        EnvironmentTrouble: In one line.
+    """
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except (RayError, ConnectionError, RuntimeError) as error:
+        text = str(error).strip().split("\n")[0]
+        raise EnvironmentTrouble(
+            f"the cluster does not answer ({text}): `ray status` on its head tells more"
+        ) from None
+
+
+class Round:
+    """A question that is on its way to each node on which trials may run: those that have a CPU.
+
+    Raises:
+        EnvironmentTrouble: The cluster is lost; of `answers`, too.
+    """
+
+    @_lost()
     def __init__(self, question: Question) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -41,6 +66,7 @@ class Round:
             answer = task.options(scheduling_strategy=there).remote(plain, node["NodeID"])
             self._asked[answer] = node
 
+    @_lost()
     def answers(self, seconds: float) -> tuple[Machine, ...]:
         """What each node says.
 

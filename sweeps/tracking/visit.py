@@ -118,7 +118,7 @@ def _elsewhere(uri: str, storage: Path) -> Visit:
         if answer is None:
             return Visit(
                 f"nobody answers at {shown}",
-                "start it with `mlflow server`, or look at the address",
+                "start it with `mlflow server`, or look at the address; no trial waits for it",
             )
         there = answer
     from sweeps.tracking.store import (
@@ -136,6 +136,8 @@ def _elsewhere(uri: str, storage: Path) -> Visit:
             # What any sweep does first; a tag that is there already is set to what it is.
             for tag in EXPERIMENT_TAGS.items():
                 store.client.set_experiment_tag(store.experiment_id, *tag)
+    except ImportError as error:
+        return Visit(f"{shown} needs {error.name}", f"`pip install {error.name}`")
     except Failure as failure:
         what, _, remedy = failure.trouble.message.partition(": ")
         return Visit(f"{shown} refuses: {what}", remedy or "look at its log, and at the login")

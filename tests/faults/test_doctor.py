@@ -345,7 +345,8 @@ def test_nobody_at_an_address_is_a_line_of_the_table(
 ) -> None:
     monkeypatch.setenv(door.TOKEN, "of-a-test" * 4)
     words = ("--address", "127.0.0.1:9", "--storage", tmp_path / "runs")
-    (cluster,) = [f for f in told(*words, code=5) if f["check"] == "cluster"]
+    cluster, nodes = [f for f in told(*words, code=5) if f["check"] in ("cluster", "nodes")]
+    assert nodes["found"] == "not asked: there is no way in"
     assert cluster["found"] == "cannot reach the Ray cluster at 127.0.0.1:9"
     assert "`ray start --head`" in cluster["remedy"]
 
