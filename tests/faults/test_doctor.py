@@ -355,10 +355,8 @@ def test_before_a_sweep_only_what_is_wrong_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = Results.read(faults.planned(faults.scripted(tmp_path))).plan
-    warned = with_facts(open_files=10, memory_free=0)
-    monkeypatch.setattr(
-        examine, "_ask", lambda *_, **__: replace(WELL, trains=(warned(A), warned(B)))
-    )
+    warned = replace(with_storage(lock="not seen", free=2 * GB)(B), late=5.0)
+    monkeypatch.setattr(examine, "_ask", lambda *_, **__: replace(WELL, trains=(A, warned)))
     examine.before_sweep(plan, tmp_path)
     skewed = PLANTED["version skew"][0](B)
     monkeypatch.setattr(examine, "_ask", lambda *_, **__: replace(WELL, trains=(A, skewed)))
