@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from sweeps.cli_doctor import doctor
 from sweeps.cli_jobs import COMMANDS
 from sweeps.cli_options import (
     ACCEPT,
@@ -143,6 +144,9 @@ def plan(file: Path, probe: bool, as_json: bool) -> None:
     from sweeps.preview import show_plan
 
     show_plan(load_spec(file), with_probe=probe, as_json=as_json)
+
+
+main.add_command(doctor)
 
 
 @main.command()

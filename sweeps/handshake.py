@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,15 +34,18 @@ def refusal(sweep: Path, driver: dict[str, str]) -> str:
     node = os.uname().nodename
     if not (sweep / planfile.FILE).is_file():
         return f"node {node} does not see {sweep}: give --storage a folder that every node sees"
-    here = versions()
-    unlike = [
+    if found := unlike(versions(), driver):
+        return f"node {node} has {', '.join(found)}: install the same there"
+    return ""
+
+
+def unlike(here: Mapping[str, str], driver: Mapping[str, str]) -> list[str]:
+    """What a node has of another version than the driver, and which the driver has."""
+    return [
         f"{name} {here.get(name, 'none')} (the driver has {theirs})"
         for name, theirs in driver.items()
         if not _same(name, here.get(name, "none"), theirs)
     ]
-    if unlike:
-        return f"node {node} has {', '.join(unlike)}: install the same there"
-    return ""
 
 
 def _same(name: str, here: str, there: str) -> bool:

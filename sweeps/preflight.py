@@ -11,11 +11,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gancore.pictures import LARGEST_WEIGHTS, SUFFIXES, WEIGHTS_SHA256
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
-from sweeps.plan import Plan
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
 
 FOLDERS = ("path", "path_a", "path_b")
 """Options of data sets that name a folder of pictures; `root` names one of torchvision's files."""
@@ -65,7 +67,11 @@ def check_storage(storage: Path) -> None:
 
 def troubles(plan: Plan) -> list[GansweepError]:
     """Pictures and weights that are not on this machine; the user's own mistakes first."""
-    return [*_data(plan), *_weights(plan)]
+    data, evaluations = distinct(plan, "data"), distinct(plan, "evaluation")
+    return [
+        *(trouble for section in data for trouble in missing_pictures(section)),
+        *(trouble for section in evaluations for trouble in missing_weights(section)),
+    ]
 
 
 def misfits(plan: Plan) -> Iterator[UserError]:
@@ -76,7 +82,7 @@ def misfits(plan: Plan) -> Iterator[UserError]:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     has: list[tuple[str, float, float | None]] = [
         ("cpu", asked.cpu, os.cpu_count()),
-        ("gpu", asked.gpu, _gpus() if asked.gpu else None),
+        ("gpu", asked.gpu, gpus() if asked.gpu else None),
         ("memory_gb", asked.memory_gb or 0, memory),
     ]
     for name, wanted, there in has:
@@ -92,8 +98,8 @@ def misfit(name: str, wanted: float, there: str) -> UserError:
     )
 
 
-def _gpus() -> int | None:
-    """As Ray will count them; None where it does not say without being started."""
+def gpus() -> int | None:
+    """GPUs of this machine as Ray will count them; None where only a running Ray knows."""
     try:
         from ray._private.accelerators import get_accelerator_manager_for_resource
 
@@ -105,14 +111,14 @@ def _gpus() -> int | None:
     return count if visible is None else min(count, len(visible))
 
 
-def _data(plan: Plan) -> Iterator[GansweepError]:
-    for data in _distinct(plan, "data"):
-        for option in FOLDERS:
-            if isinstance(data.get(option), str) and (why := _no_pictures(data[option])):
-                yield UserError(f"data.{option}: {why}")
-        root = data.get("root")
-        if isinstance(root, str) and not Path(root).expanduser().is_dir():
-            yield UserError(f"data.root: there is no folder {root!r}")
+def missing_pictures(data: Mapping[str, Any]) -> Iterator[UserError]:
+    """Folders of a data set, as a run's `data` names them, that are not on this machine."""
+    for option in FOLDERS:
+        if isinstance(data.get(option), str) and (why := _no_pictures(data[option])):
+            yield UserError(f"data.{option}: {why}")
+    root = data.get("root")
+    if isinstance(root, str) and not Path(root).expanduser().is_dir():
+        yield UserError(f"data.root: there is no folder {root!r}")
 
 
 def _no_pictures(given: str) -> str:
@@ -127,19 +133,25 @@ def _no_pictures(given: str) -> str:
     return f"{given} has no pictures ({' '.join(sorted(SUFFIXES))})"
 
 
-def _weights(plan: Plan) -> Iterator[GansweepError]:
-    for evaluation in _distinct(plan, "evaluation"):
-        given = evaluation.get("inception_weights")
-        if evaluation.get("features") != "inception" or not given:
-            continue
-        file = Path(given).expanduser()
-        if not file.is_file():
-            yield EnvironmentTrouble(
-                f"objective.inception_weights: there is no file {given!r}: fetch it, or leave the "
-                "key away to have it downloaded"
-            )
-        elif why := _other_weights(file):
-            yield EnvironmentTrouble(f"objective.inception_weights: {given} {why}")
+def missing_weights(
+    evaluation: Mapping[str, Any], *, hashed: bool = True
+) -> Iterator[EnvironmentTrouble]:
+    """Weights, as a run's `evaluation` names them, that are not on this machine.
+
+    Args:
+        hashed: Looks whether they are the published ones, which takes a moment.
+    """
+    given = evaluation.get("inception_weights")
+    if evaluation.get("features") != "inception" or not given:
+        return
+    file = Path(given).expanduser()
+    if not file.is_file():
+        yield EnvironmentTrouble(
+            f"objective.inception_weights: there is no file {given!r}: fetch it, or leave the "
+            "key away to have it downloaded"
+        )
+    elif hashed and (why := _other_weights(file)):
+        yield EnvironmentTrouble(f"objective.inception_weights: {given} {why}")
 
 
 def _other_weights(file: Path) -> str:
@@ -153,7 +165,7 @@ def _other_weights(file: Path) -> str:
     return f"is not the published Inception: its sha256 begins {digest[:8]}, theirs {theirs}"
 
 
-def _distinct(plan: Plan, section: str) -> list[Mapping[str, Any]]:
+def distinct(plan: Plan, section: str) -> list[Mapping[str, Any]]:
     """The values of a section of `RunConfig` that occur among the trials, each once."""
     found = {json.dumps(t.config.get(section), sort_keys=True) for t in plan.trials}
     given = (json.loads(text) for text in sorted(found))

@@ -33,6 +33,7 @@ from sweeps import (
 from sweeps.asking import Source
 from sweeps.compare.present import write_sweep_report
 from sweeps.dispatch import Dispatcher
+from sweeps.doctor.examine import before_sweep
 from sweeps.errors import EnvironmentTrouble
 from sweeps.extending import COPY, settle
 from sweeps.failures import environment_trouble
@@ -250,6 +251,8 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Sig
                         options.address, verbose=options.verbose, insecure=options.insecure
                     )
                 )
+                if options.address is not None:
+                    before_sweep(plan, place.parent)
             signals.arm()
             stack.enter_context(_head_watched(place, options.address))
             cluster.check_resources(plan.resources, local=options.address is None)

@@ -1,6 +1,7 @@
 """Named data sets, each as one uint8 array that every trial of a machine shares."""
 
-from gancore.data.arrays import cache_root, load
+from gancore.cache import cache_root
+from gancore.data.arrays import is_prepared, load
 from gancore.data.batches import Batch, Batches, to_uint8, to_unit
 from gancore.data.bundled import Digits, Mnist5k
 from gancore.data.domains import Styles, TwoClasses, TwoFolders, domain
@@ -33,6 +34,7 @@ __all__ = [
     "cache_root",
     "datasets",
     "domain",
+    "is_prepared",
     "load",
     "to_uint8",
     "to_unit",

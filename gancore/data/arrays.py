@@ -15,18 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from gancore.cache import cache_root
 from gancore.config import Data
 from gancore.contradictions import power_of_two_from
 from gancore.data.canvas import RULE
 from gancore.data.registry import Dataset, DataUnavailable, Pictures, Split, datasets
 from gancore.files import fsync_folder, write_json
-
-
-def cache_root() -> Path:
-    """`$GANSWEEP_CACHE`, or `gansweep` in the user's cache folder."""
-    if own := os.environ.get("GANSWEEP_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gansweep"
 
 
 def load(data: Data, split: Split = "train", cache: Path | None = None) -> Pictures:
@@ -39,14 +33,8 @@ def load(data: Data, split: Split = "train", cache: Path | None = None) -> Pictu
         gancore.schema.Refused: No such data set or option.
         DataUnavailable: The data are missing or cannot be used.
     """
-    source = datasets.build(data.name, **data.options)
-    size = getattr(source, "size", None)
-    resolution = data.resolution or (power_of_two_from(size) if size else None)
-    if resolution is None:
-        raise DataUnavailable(f"data set {data.name!r} has no size of its own: give a resolution")
-    digest = hashlib.sha256(f"{RULE} {source.identity()}".encode()).hexdigest()[:16]
-    home = (cache or cache_root()) / "arrays"
-    folder = home / f"{data.name}-{resolution}-{split}-{digest}"
+    source, resolution, folder = _place(data, split, cache)
+    home = folder.parent
     pictures = _open(folder)
     if pictures is None:
         home.mkdir(parents=True, exist_ok=True)
@@ -54,6 +42,28 @@ def load(data: Data, split: Split = "train", cache: Path | None = None) -> Pictu
         with FileLock(home / f"{data.name}.lock"):
             pictures = _open(folder) or _prepare(source, split, resolution, folder)
     return pictures
+
+
+def is_prepared(data: Data, split: Split = "train", cache: Path | None = None) -> bool:
+    """Whether a process of this machine has prepared the pictures of a split.
+
+    Raises:
+        gancore.schema.Refused: No such data set or option.
+        DataUnavailable: The data are missing.
+    """
+    return _open(_place(data, split, cache)[2]) is not None
+
+
+def _place(data: Data, split: Split, cache: Path | None) -> tuple[Dataset, int, Path]:
+    """A data set, its resolution, and the folder of its prepared array."""
+    source = datasets.build(data.name, **data.options)
+    size = getattr(source, "size", None)
+    resolution = data.resolution or (power_of_two_from(size) if size else None)
+    if resolution is None:
+        raise DataUnavailable(f"data set {data.name!r} has no size of its own: give a resolution")
+    digest = hashlib.sha256(f"{RULE} {source.identity()}".encode()).hexdigest()[:16]
+    name = f"{data.name}-{resolution}-{split}-{digest}"
+    return source, resolution, (cache or cache_root()) / "arrays" / name
 
 
 def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64] | None) -> str:

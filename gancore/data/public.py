@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gancore.data.arrays import cache_root
+from gancore.cache import cache_root
 from gancore.data.canvas import fit_all
 from gancore.data.registry import DataUnavailable, Pictures, Split, datasets
 from gancore.torchvision_import import ensure_torchvision

@@ -12,7 +12,7 @@ from faults import act
 from faults.child import CALLS, Outcome, child, every_crash_point
 from faults.commands import Cli, cli, started
 from faults.invariants import ALWAYS, AT_REST, Subject, assert_sound, unsound
-from faults.nodes import Nodes, nodes
+from faults.nodes import Node, Nodes, nodes
 from faults.proxy import Proxy
 from faults.script import planned, play, play_trial, scripted
 
@@ -21,6 +21,7 @@ __all__ = [
     "AT_REST",
     "CALLS",
     "Cli",
+    "Node",
     "Nodes",
     "Outcome",
     "Proxy",

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.commands import KEPT, ROOT, parent
@@ -47,8 +48,32 @@ class Nodes:
         subprocess.run([RAY, *words], env=self.environment, check=True, capture_output=True)
 
 
+@dataclass(frozen=True)
+class Node:
+    """A node that is unlike the others.
+
+    Args:
+        words: More for `ray start`.
+        environment: Laid over that of the others.
+        without: A folder that is another, empty one there: for this the test must be root.
+    """
+
+    cpus: int = 1
+    words: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    without: Path | None = None
+
+    @property
+    def prefix(self) -> list[str]:
+        """What its command runs under."""
+        if self.without is None:
+            return []
+        script = 'mount -t tmpfs none "$0" && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, str(self.without)]
+
+
 @contextmanager
-def nodes(cpus: Sequence[int], wires: Wires | None = None) -> Iterator[Nodes]:
+def nodes(wanted: Sequence[int | Node], wires: Wires | None = None) -> Iterator[Nodes]:
     """Starts a head and a node for each number of CPUs; what is left of them at the end is killed.
 
     Ray's sockets need a short path, so its folder is not the test's.
@@ -56,6 +81,7 @@ def nodes(cpus: Sequence[int], wires: Wires | None = None) -> Iterator[Nodes]:
     Args:
         wires: Nodes run on these machines, each with its own address.
     """
+    workers = [node if isinstance(node, Node) else Node(node) for node in wanted]
     folder = Path(tempfile.mkdtemp(prefix="gs"))
     environment = {key: os.environ[key] for key in KEPT if key in os.environ}
     environment |= {
@@ -72,21 +98,30 @@ def nodes(cpus: Sequence[int], wires: Wires | None = None) -> Iterator[Nodes]:
     address = f"{host}:{port}"
     head = ["--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false"]
     head += ["--temp-dir", str(folder / "ray")]
-    commands = [[RAY, "start", "--block", "--node-ip-address", host, *head]]
-    for machine, count in enumerate(cpus):
+    starts = [(Node(0), [], host, head)]
+    for machine, node in enumerate(workers):
+        inside = wires.inside(machine) if wires else []
         own = wires.addresses[machine] if wires else host
-        words = [RAY, "start", "--block", "--node-ip-address", own, "--address", address]
-        words += ["--num-cpus", str(count)]
-        commands.append([*wires.inside(machine), *words] if wires else words)
+        words = ["--address", address, "--num-cpus", str(node.cpus), *node.words]
+        starts.append((node, inside, own, words))
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for number, words in enumerate(commands):
+        for number, (node, inside, own, words) in enumerate(starts):
             log = folder / f"node{number}"
             with log.open("wb") as stream:
                 running.append(
                     subprocess.Popen(
-                        words,
-                        env=environment,
+                        [
+                            *inside,
+                            *node.prefix,
+                            RAY,
+                            "start",
+                            "--block",
+                            "--node-ip-address",
+                            own,
+                            *words,
+                        ],
+                        env={**environment, **node.environment},
                         stdin=subprocess.DEVNULL,
                         stdout=stream,
                         stderr=subprocess.STDOUT,

@@ -1,0 +1,133 @@
+"""Asks every node of a Ray cluster at once, a task each, and tells how far its clock is off."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sweeps.doctor.facts import Facts, Machine
+from sweeps.doctor.look import look, on_node
+from sweeps.doctor.meeting import heard
+from sweeps.doctor.question import Question
+from sweeps.errors import EnvironmentTrouble
+
+HERE = "this machine"
+UNSAID = "its gansweep cannot say anything"
+
+
+def ask_here(question: Question, gpus: float) -> Machine:
+    """This machine's own look at itself."""
+    return Machine(HERE, look(question.of(gpus), "here"), gpus=gpus)
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """Tells what Ray raises where the cluster is lost meanwhile.
+
+    Raises:
+        EnvironmentTrouble: In one line.
+    """
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except (RayError, ConnectionError, RuntimeError) as error:
+        text = str(error).strip().split("\n")[0]
+        raise EnvironmentTrouble(
+            f"the cluster does not answer ({text}): `ray status` on its head tells more"
+        ) from None
+
+
+class Round:
+    """A question that is on its way to each node on which trials may run: those that have a CPU.
+
+    Raises:
+        EnvironmentTrouble: The cluster is lost; of `answers`, too.
+    """
+
+    @_lost()
+    def __init__(self, question: Question) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self._meeting = Path(question.meeting)
+        self._nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
+        task = ray.remote(num_cpus=0, max_retries=0)(on_node)
+        self._began = time.time()
+        self._asked = {}
+        for node in self._nodes:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            plain = asdict(question.of(_gpus(node)))
+            answer = task.options(scheduling_strategy=there).remote(plain, node["NodeID"])
+            self._asked[answer] = node
+
+    @_lost()
+    def answers(self, seconds: float) -> tuple[Machine, ...]:
+        """What each node says.
+
+        Args:
+            seconds: How long they have; a node that is silent for longer has no facts.
+        """
+        import ray
+
+        named = _names(self._nodes)
+        answers: dict[str, Machine] = {}
+        waiting, until = list(self._asked), time.monotonic() + seconds
+        while waiting and (left := until - time.monotonic()) > 0:
+            ready, waiting = ray.wait(waiting, timeout=left)
+            for reference in ready:
+                node = self._asked[reference]
+                name = named[node["NodeID"]]
+                answers[name] = _answer(reference, name, node, self._began, self._meeting)
+        for reference in waiting:
+            ray.cancel(reference, force=True)
+        silence = f"it did not answer in {seconds:g} s"
+        return tuple(answers.get(n, Machine(n, silence=silence)) for n in named.values())
+
+
+def _answer(
+    reference: Any, name: str, node: Mapping[str, Any], began: float, meeting: Path
+) -> Machine:
+    """What came of a task; the clock of its node is off only as far as no delay explains it."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    ended = time.time()
+    try:
+        facts = Facts.of(ray.get(reference))
+    except RayTaskError as error:
+        return Machine(name, silence=f"{UNSAID} ({_last_line(error)})")
+    except RayError as error:
+        return Machine(name, silence=str(error).strip().split("\n")[0])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        return Machine(name, silence=f"{UNSAID} of use ({error})")
+    late = facts.time - min(max(facts.time, began), ended)
+    return Machine(name, facts, gpus=_gpus(node), late=late, heard=heard(meeting, node["NodeID"]))
+
+
+def _gpus(node: Mapping[str, Any]) -> float:
+    return float(node["Resources"].get("GPU", 0))
+
+
+def _names(nodes: list[Mapping[str, Any]]) -> dict[str, str]:
+    """How nodes are spoken of: by their host's name, and where several share one, by Ray's too."""
+    hosts = [node["NodeManagerHostname"] for node in nodes]
+    own = socket.gethostname()
+    return {
+        node["NodeID"]: f"node {host}"
+        + (
+            f" ({node['NodeID'][:6]})"
+            if hosts.count(host) > 1
+            else " (this machine)" * (host == own)
+        )
+        for node, host in zip(nodes, hosts, strict=True)
+    }
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[-1]
