@@ -164,12 +164,12 @@ def live(folder: Path, address: str, database: Database, given: argparse.Namespa
         took = time.monotonic() - began
         drive(place, "finished")
     drained = timed(lambda: uploader.wait(600))
-    lags.sort()
     rate = written[0] / took
+    quarters = [max(lags[k * len(lags) // 4 : (k + 1) * len(lags) // 4]) for k in range(4)]
     print(
         f"live: {len(trials)} trials, {written[0]} epochs at {rate:.1f} a second "
-        f"({rate * (VALUES + 1):.0f} points/s) for {took:.0f} s: behind by {lags[len(lags) // 2]} "
-        f"epochs (median), {lags[-1]} (most), that is {lags[-1] / rate:.1f} s; all there "
+        f"({rate * (VALUES + 1):.0f} points/s) for {took:.0f} s: behind by at most "
+        f"{', '.join(map(str, quarters))} epochs in each quarter of it; all there "
         f"{drained:.1f} s after the end",
         flush=True,
     )
