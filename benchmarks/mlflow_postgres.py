@@ -49,7 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--rate", type=float, default=20, help="epochs a second of the live sweep")
+    parser.add_argument("--rate", type=float, default=10, help="epochs a second of the live sweep")
+    parser.add_argument("--seconds", type=float, default=300, help="how long the live sweep runs")
     parser.add_argument("--pictures", type=Path, help="a folder for screenshots of the pages")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -191,6 +192,8 @@ def feed(place: Path, trials: Sequence[str], given: argparse.Namespace, written:
                     if epoch == given.epochs:
                         finish(log, uid, epoch)
                 written[0] += 1
+                if time.monotonic() - began > given.seconds:
+                    return
                 time.sleep(max(0.0, began + written[0] / given.rate - time.monotonic()))
 
 
@@ -285,7 +288,8 @@ def mlflow(folder: Path, database: Database) -> Iterator[str]:
             time.sleep(0.2)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(60)
 
 
