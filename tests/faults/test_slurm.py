@@ -87,6 +87,7 @@ def job(tmp_path: Path, shims: Path, file: Path, **environment: str) -> Iterator
         "SLURM_JOB_ID": JOB,
         "SLURM_JOB_NUM_NODES": "2",
         "SLURM_CPUS_PER_TASK": "1",
+        "SLURM_MEM_PER_NODE": "4096",
         "SLURM_SUBMIT_DIR": str(shared),
         **environment,
     }
