@@ -7,8 +7,10 @@ PostgreSQL and `deploy/mlflow/serve` run on loopback, in a temporary folder. Thr
 
 1. How many points a second does `gansweep sync` bring into an empty MLflow?
 2. A sweep that reports `--rate` epochs a second: how far does its uploader lag behind? (100 trials
-   at a time, each with an epoch every 10 seconds, report 10 a second.)
+   at a time, each with an epoch every 10 seconds, report 10 a second.) It ends after `--seconds`.
 3. How long until Chromium shows the parent's page, and the table of runs?
+
+Its figures stand in docs/CLUSTER.md.
 """
 
 from __future__ import annotations
