@@ -2,12 +2,17 @@
 
 import copy
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.autoscaler.node_launch_exception import NodeLaunchException
 
 FILE = Path(__file__).parents[1] / "cluster.yaml"
 CONFIG: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -58,6 +63,75 @@ def test_gpu_workers_are_spot_and_scale_from_zero() -> None:
     assert worker["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
     assert worker["resources"]["GPU"] >= 1
     assert CONFIG["available_node_types"]["head"]["resources"]["CPU"] == 0
+
+
+BOTO = (
+    *("boto3", "boto3.exceptions", "boto3.resources", "boto3.resources.base"),
+    *("botocore.client", "botocore.config"),
+)
+"""What Ray's AWS provider imports of it."""
+
+
+class Ec2:
+    """A cloud that has no machine for who asks as `refuses` says, and notes every question."""
+
+    def __init__(self, code: str, refuses: Any) -> None:
+        self.code, self.refuses = code, refuses
+        self.asked: list[dict[str, Any]] = []
+
+    def create_instances(self, **asked: Any) -> list[Any]:
+        self.asked.append(asked)
+        if self.refuses(asked):
+            error = sys.modules["botocore"].exceptions.ClientError()
+            error.response = {"Error": {"Code": self.code, "Message": "sorry"}}
+            raise error
+        made = SimpleNamespace(instance_id="i-1", id="i-1", state_reason=None)
+        made.state = {"Name": "pending"}
+        return [made]
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The class that cluster.yaml names, on Ray's own AWS provider; boto3 need not be there."""
+    error = SimpleNamespace(ClientError=type("ClientError", (Exception,), {}))
+    for name in BOTO:
+        monkeypatch.setitem(sys.modules, name, MagicMock(__version__="1.44.8"))
+    monkeypatch.setitem(sys.modules, "botocore", MagicMock(exceptions=error))
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", error)
+    before = set(sys.modules)
+    module, _, name = CONFIG["provider"]["module"].rpartition(".")
+    kind = getattr(__import__(module, fromlist=[name]), name)
+    made = kind.__new__(kind)
+    made.cluster_name, made.provider_config = "gansweep", {}
+    yield made
+    for other in set(sys.modules) - before:
+        del sys.modules[other]
+
+
+def launched(provider: Any, ec2: Ec2, kind: str) -> list[Any]:
+    """The market of each question to the cloud, as Ray asks for a node."""
+    provider.ec2_fail_fast = ec2
+    config = {**CONFIG["available_node_types"][kind]["node_config"], "SubnetIds": ["a", "b"]}
+    provider._create_node(config, {}, 1)
+    return [asked.get("InstanceMarketOptions", {}).get("MarketType") for asked in ec2.asked]
+
+
+def spot(asked: dict[str, Any]) -> bool:
+    return "InstanceMarketOptions" in asked
+
+
+def test_where_no_spot_machine_is_to_be_had_an_ordinary_one_comes(provider: Any) -> None:
+    assert launched(provider, Ec2("", lambda _: False), "gpu_worker") == ["spot"]
+    markets = launched(provider, Ec2("InsufficientInstanceCapacity", spot), "gpu_worker")
+    assert markets == ["spot"] * 5 + [None]  # Ray asks five times, in every subnet.
+
+
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InsufficientInstanceCapacity"])
+def test_what_an_ordinary_machine_does_not_mend_is_told(provider: Any, code: str) -> None:
+    ec2 = Ec2(code, lambda _: True)
+    with pytest.raises(NodeLaunchException, match="sorry"):
+        launched(provider, ec2, "gpu_worker" if code.startswith("U") else "head")
+    assert len(ec2.asked) == 5
 
 
 def test_every_machine_has_the_shared_storage() -> None:

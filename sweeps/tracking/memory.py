@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gancore.files import write_json
+
+SAVE_SECONDS = 1.0
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Memory:
         self.path = sweep / "tracking.json"
         self.store = store
         self.runs: dict[str, Sent] = {}
+        self._saved = -SAVE_SECONDS
         self.load()
 
     def load(self) -> None:
@@ -57,11 +61,19 @@ class Memory:
             rows = self._read().get(self.store, {})
             self.runs = {name: Sent(**row) for name, row in rows.items()}
 
+    def save_now_and_then(self) -> None:
+        """As `save`, unless that was a moment ago: all of it is written, so that a save for every
+        trial of thousands would cost more than what is sent.
+        """
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self.save()
+
     def save(self) -> None:
         """Makes what is known durable; call it only while holding `locked`."""
         stores = self._read()
         stores[self.store] = {name: asdict(sent) for name, sent in self.runs.items()}
         write_json(self.path, stores)
+        self._saved = time.monotonic()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

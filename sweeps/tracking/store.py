@@ -47,6 +47,9 @@ _REFUSED = {
     "PERMISSION_DENIED",
     "ENDPOINT_NOT_FOUND",  # What stands before a server says so while the server is away.
 }
+RUNS_A_PAGE = 100
+"""A thousand, as MLflow has it, take a busy server longer than it is given to answer."""
+
 REFUSED_WAIT_SECONDS = 60.0
 """Between tries of one whose token was good once: servers lock out who knocks too often."""
 
@@ -194,6 +197,7 @@ class Store:
             page = self.client.search_runs(
                 [self.experiment_id],
                 " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items()),
+                max_results=RUNS_A_PAGE,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
             )

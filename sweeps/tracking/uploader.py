@@ -102,10 +102,12 @@ class Uploader:
             self._forget_what_is_gone(sweep_id)
             parent = self._parent(sweep_id)
             pages = notes.Pages(self._store.experiment_id, sweep_id, self._memory.runs)
-            for result in self._behind(over):
-                self._send_trial(pages, result, _state(result, over))
-            self._send_sweep(pages, parent, state, tags)
-            self._memory.save()
+            try:
+                for result in self._behind(over):
+                    self._send_trial(pages, result, _state(result, over))
+                self._send_sweep(pages, parent, state, tags)
+            finally:
+                self._memory.save()
         self._tags = tags
 
     def _behind(self, over: bool) -> list[TrialResult]:
@@ -215,7 +217,7 @@ class Uploader:
             self._store.set_state(sent.run, state, last_ms or 0)
         sent.epoch, sent.state, sent.attempts = result.epoch, state, len(result.starts)
         self._send_evaluations(sent, result)
-        self._memory.save()
+        self._memory.save_now_and_then()
 
     def _lacking(self, owner: str, values: list[Value]) -> list[Value]:
         """The points that a run does not have; all, unless what MLflow has is compared."""

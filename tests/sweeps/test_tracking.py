@@ -35,6 +35,7 @@ from sweeps.folder import owned
 from sweeps.journal import Journal
 from sweeps.report import write_report
 from sweeps.results import Results
+from sweeps.tracking import memory
 from sweeps.tracking.uploader import Uploader
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
@@ -202,6 +203,22 @@ def test_cut_off_after_any_call_the_next_uploader_makes_it_whole(sweep: Path) ->
     assert len(runs) == 6
     for uid in (COMPLETED, STOPPED, DIVERGED, LEFT, FAILED):
         assert points_of(client, runs[uid]) == journalled(sweep, uid)
+
+
+def test_what_was_sent_is_written_down_seldom_but_also_when_the_store_goes_away(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a trial, all trials' lines anew, would grow with their number squared."""
+    written = []
+    keep = memory.write_json
+    monkeypatch.setattr(memory, "SAVE_SECONDS", math.inf)
+    monkeypatch.setattr(memory, "write_json", lambda *told: (written.append(told), keep(*told)))
+    uploader = Uploader(sweep, tracking.default_uri(sweep.parent))
+    vars(uploader._store)["client"] = Unreliable(client_of(sweep), 18)
+    assert uploader.pass_once() is not None
+    (sent,) = json.loads((sweep / "tracking.json").read_text()).values()
+    assert (sent[COMPLETED]["epoch"], sent[STOPPED]["epoch"]) == (3, 2)
+    assert len(written) == 2  # The first, and when the store went away.
 
 
 def test_two_uploaders_at_once_make_one_set_of_runs(sweep: Path) -> None:
