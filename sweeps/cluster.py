@@ -12,8 +12,9 @@ from typing import Any
 from sweeps import door
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.failures import NODE_LOST, is_infrastructure
-from sweeps.preflight import misfit
-from sweeps.settings import Resources
+from sweeps.needs import Needs
+from sweeps.plan import Plan
+from sweeps.preflight import askers, misfit
 
 SETTINGS = {
     # No data leave this machine unasked.
@@ -91,8 +92,8 @@ def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> 
             ray.shutdown()
 
 
-def check_resources(asked: Resources, *, local: bool) -> None:
-    """Refuses a trial that no node of this cluster could ever hold.
+def check_resources(plan: Plan, *, local: bool) -> None:
+    """Refuses trials that no node of this cluster could ever hold.
 
     Raises:
         UserError: Naming what is asked and what is there.
@@ -100,15 +101,20 @@ def check_resources(asked: Resources, *, local: bool) -> None:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    refuse_misfit(asked, [*nodes, *_may_grow()], "this machine" if local else "the largest node")
+    for asked, whose in askers(plan):
+        where = "this machine" if local else "the largest node"
+        refuse_misfit(asked, [*nodes, *_may_grow()], where, whose)
 
 
-def refuse_misfit(asked: Resources, nodes: Sequence[Mapping[str, float]], where: str) -> None:
+def refuse_misfit(
+    asked: Needs, nodes: Sequence[Mapping[str, float]], where: str, whose: str = "a trial"
+) -> None:
     """Refuses a trial that fits on none of these nodes.
 
     Args:
         nodes: Resources as Ray names them, in CPUs, GPUs and bytes.
         where: What a message calls the node that has most.
+        whose: What it calls the trial.
     """
     wanted = [
         ("cpu", "CPU", asked.cpu, 1.0),
@@ -119,10 +125,13 @@ def refuse_misfit(asked: Resources, nodes: Sequence[Mapping[str, float]], where:
     for name, key, amount, unit in wanted:
         most = max((node.get(key, 0) for node in nodes), default=0)
         if amount * unit > most:
-            raise misfit(name, amount, f"{where} has {most / unit:.4g}")
+            raise misfit(name, amount, f"{where} has {most / unit:.4g}", whose)
     if not any(all(n * unit <= node.get(k, 0) for _, k, n, unit in wanted) for node in nodes):
         together = ", ".join(f"{name} {amount:g}" for name, _, amount, _ in wanted if amount)
-        raise UserError(f"resources: no node has all of {together}; ask for less of one of them")
+        raise UserError(
+            f"resources: {whose} fits nowhere: no node has all of {together}; "
+            "ask for less of one of them"
+        )
 
 
 def _may_grow() -> list[Mapping[str, float]]:

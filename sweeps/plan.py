@@ -17,6 +17,7 @@ from gancore.config import score_key
 from sweeps import journal, planfile
 from sweeps.edits import meaning
 from sweeps.errors import DamagedSweep
+from sweeps.needs import Needs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import Search, seed_of
 from sweeps.spec import SweepSpec
@@ -139,6 +140,22 @@ class Plan:
         """
         return self._by_uid[uid]
 
+    def needs(self, trial: Trial) -> Needs:
+        """What a trial is given of a machine."""
+        return self.resources.needs(trial.varied)
+
+    def kinds(self) -> dict[Needs, tuple[str, ...]]:
+        """What trials are given, each kind once, with the labels of the arms that have it.
+
+        A kind of trials that a search may yet choose has none.
+        """
+        found: dict[Needs, dict[str, None]] = {}
+        for trial in self.trials:
+            found.setdefault(self.needs(trial), {})[trial.arm] = None
+        for case in self.resources.of:
+            found.setdefault(case.needs(self.resources), {})
+        return {needs: tuple(arms) for needs, arms in found.items()}
+
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""
         rows = {"arms": [vars(arm) for arm in self.arms], "trials": [vars(t) for t in self.trials]}
@@ -149,7 +166,7 @@ class Plan:
             "schedule": asdict(self.schedule),
             "confirm": asdict(self.confirm) if self.confirm else None,
             "budget": asdict(self.budget),
-            "resources": asdict(self.resources),
+            "resources": self.resources.as_json(),
             **rows,
         }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 from gancore import schema
-from gancore.schema import Count, NonNegative, Positive, Whole
+from gancore.schema import Count, Positive, Whole
+from sweeps.needs import Case, Needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(Needs):
     """What one trial is given, and how many run at a time.
 
     Args:
@@ -76,11 +78,25 @@ class Resources:
         trial_timeout: Minutes without a report after which a trial counts as hung: its worker is
             killed, and it has failed. Longer than the longest epoch, and than its pictures take to
             be prepared. None waits for ever.
+        of: Exceptions; the first that holds for a trial decides what it is given.
     """
 
-    cpu: Positive = 1
-    gpu: NonNegative = 0
-    memory_gb: Positive | None = None
     concurrent: Count | None = None
     retries: Whole = 2
     trial_timeout: Positive | None = None
+    of: tuple[Case, ...] = ()
+
+    def __post_init__(self) -> None:
+        # A plan's file has them as plain data.
+        cases = (Case(**case) if isinstance(case, dict) else case for case in self.of)
+        object.__setattr__(self, "of", tuple(cases))
+
+    def needs(self, varied: Mapping[str, Any]) -> Needs:
+        """What a trial with these values by dotted path is given."""
+        holding = (case.needs(self) for case in self.of if case.holds(varied))
+        return next(holding, Needs(cpu=self.cpu, gpu=self.gpu, memory_gb=self.memory_gb))
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data; a section without exceptions has no word of them."""
+        plain = asdict(self)
+        return plain if self.of else {key: v for key, v in plain.items() if key != "of"}

@@ -252,7 +252,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Sig
                 )
             signals.arm()
             stack.enter_context(_head_watched(place, options.address))
-            cluster.check_resources(plan.resources, local=options.address is None)
+            cluster.check_resources(plan, local=options.address is None)
             _tune(place, plan, log, options.verbose, signals)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
@@ -325,14 +325,14 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
     # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
     halt = Halt(signals)
-    resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
-    if plan.resources.memory_gb:
-        resources["memory"] = plan.resources.memory_gb * 1e9
     trainable = tune.with_parameters(
         train_on_worker, sweep=str(place), versions=handshake.versions()
     )
     tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
+        # Each trial's own: Tune reuses the worker of a trial only for one that needs the same.
+        tune.with_resources(
+            trainable, lambda config: tune.PlacementGroupFactory([config["bundle"]])
+        ),
         tune_config=tune.TuneConfig(
             search_alg=Handout(dispatcher, halt),
             scheduler=RuleScheduler(dispatcher, halt),
