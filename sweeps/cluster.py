@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sweeps import door
 from sweeps.errors import EnvironmentTrouble, UserError
@@ -15,6 +15,8 @@ from sweeps.failures import NODE_LOST, is_infrastructure
 from sweeps.needs import Needs
 from sweeps.plan import Plan
 from sweeps.preflight import askers, misfit
+
+Answer = TypeVar("Answer")
 
 SETTINGS = {
     # No data leave this machine unasked.
@@ -132,6 +134,24 @@ def refuse_misfit(
             f"resources: {whose} fits nowhere: no node has all of {together}; "
             "ask for less of one of them"
         )
+
+
+def on_a_gpu(function: Callable[..., Answer], *given: object) -> Answer:
+    """What a function answers on a node of this cluster that has a whole GPU free for it."""
+    import ray
+
+    task = ray.remote(num_gpus=1, num_cpus=1)(function)
+    answer: Answer = ray.get(task.remote(*given))
+    return answer
+
+
+def cpus_of_a_gpu() -> float:
+    """How many CPUs there are for each GPU on that node where it is fewest."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    each = [n.get("CPU", 1) / n["GPU"] for n in [*nodes, *_may_grow()] if n.get("GPU")]
+    return min(each, default=1.0)
 
 
 def _may_grow() -> list[Mapping[str, float]]:

@@ -82,6 +82,8 @@ def meaning(spec: SweepSpec) -> dict[str, Any]:
     for name in ("search", "schedule", "objective", "budget"):
         told |= {f"{name}.{key}": value for key, value in asdict(getattr(spec, name)).items()}
     told |= {f"resources.{key}": value for key, value in spec.resources.as_json().items()}
+    if told.pop("resources.auto", False):
+        told["resources.gpu"] = "auto"
     if spec.resources.of:
         told["resources.of"] = [case.as_written() for case in spec.resources.of]
     if spec.confirm:

@@ -102,6 +102,7 @@ class Plan:
         tied: The paths whose values follow another's, and so tell nothing of their own.
         asked: What the sweep file asked for, by key, however it was written (see `edits`).
         source: Digest of the sweep file's text, so that an edited copy of it is noticed.
+        shares: By label of an arm its trials' share of a GPU, where that was measured.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Plan:
     tied: tuple[str, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -142,7 +144,8 @@ class Plan:
 
     def needs(self, trial: Trial) -> Needs:
         """What a trial is given of a machine."""
-        return self.resources.needs(trial.varied)
+        share = self.shares.get(trial.arm) if self.resources.auto else None
+        return self.resources.needs(trial.varied, share)
 
     def kinds(self) -> dict[Needs, tuple[str, ...]]:
         """What trials are given, each kind once, with the labels of the arms that have it.
@@ -152,14 +155,18 @@ class Plan:
         found: dict[Needs, dict[str, None]] = {}
         for trial in self.trials:
             found.setdefault(self.needs(trial), {})[trial.arm] = None
-        for case in self.resources.of:
-            found.setdefault(case.needs(self.resources), {})
+        if self.search.method in ("tpe", "pbt"):
+            share = max(self.shares.values(), default=1.0) if self.resources.auto else None
+            for case in self.resources.of:
+                found.setdefault(case.needs(self.resources.usual(share)), {})
         return {needs: tuple(arms) for needs, arms in found.items()}
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""
         rows = {"arms": [vars(arm) for arm in self.arms], "trials": [vars(t) for t in self.trials]}
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in rows}
+        if not self.shares:
+            del plain["shares"]
         return {
             **plain,
             "search": asdict(self.search),
@@ -347,6 +354,8 @@ def _parts(content: Mapping[str, Any]) -> dict[str, Any]:
         made["arms"] = tuple(Arm(**arm) for arm in content["arms"])
     if "asked" in content:
         made["asked"] = dict(content["asked"])
+    if "shares" in content:
+        made["shares"] = {str(arm): float(gpu) for arm, gpu in content["shares"].items()}
     if "source" in content:
         made["source"] = str(content["source"])
     if "plugins" in content:

@@ -17,6 +17,7 @@ from gancore.pictures import LARGEST_WEIGHTS, SUFFIXES, WEIGHTS_SHA256
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
 from sweeps.needs import Needs
 from sweeps.plan import Plan
+from sweeps.shares.decision import undecided
 
 FOLDERS = ("path", "path_a", "path_b")
 """Options of data sets that name a folder of pictures; `root` names one of torchvision's files."""
@@ -73,11 +74,17 @@ def misfits(plan: Plan) -> Iterator[UserError]:
     """What a trial asks for that this machine surely lacks; Ray, which may count less, is asked
     again once it runs.
     """
+    unmeasured = bool(undecided(plan)) and gpus() == 0
+    if unmeasured:
+        yield UserError(
+            "resources.gpu: auto is measured on a GPU and this machine has none: write a number, "
+            "such as 0.25, or run on a cluster with --address"
+        )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     for asked, whose in askers(plan):
         has: list[tuple[str, float, float | None]] = [
             ("cpu", asked.cpu, os.cpu_count()),
-            ("gpu", asked.gpu, _gpus() if asked.gpu else None),
+            ("gpu", asked.gpu, gpus() if asked.gpu and not unmeasured else None),
             ("memory_gb", asked.memory_gb or 0, memory),
         ]
         for name, wanted, there in has:
@@ -104,7 +111,7 @@ def misfit(name: str, wanted: float, there: str, whose: str = "a trial") -> User
     )
 
 
-def _gpus() -> int | None:
+def gpus() -> int | None:
     """As Ray will count them; None where it does not say without being started."""
     try:
         from ray._private.accelerators import get_accelerator_manager_for_resource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -19,6 +19,8 @@ from sweeps.forecast import forecast
 from sweeps.needs import told
 from sweeps.plan import Plan, make_plan
 from sweeps.receipt import clock
+from sweeps.shares.decision import undecided
+from sweeps.shares.measure import asked, cpus_here, shares
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
     if with_probe:
         from sweeps.probe import probe
 
+        if plan.resources.auto and preflight.gpus():
+            plan = replace(plan, shares=shares(asked(plan, spec.folder), cpus_here()))
         measured = probe(plan, spec.folder)
         estimate = Estimator(plan, measured.arms, measured.room).estimate()
+        facts["shares"] = dict(plan.shares)
         facts["probe"] = _probe_json(plan, measured, estimate)
     if as_json:
         content = {**facts, "trials": [vars(trial) for trial in plan.trials]}
@@ -68,7 +73,10 @@ def _print(
             f"then the best {plan.confirm.top} of each arm on {plan.confirm.seeds} fresh seeds: "
             f"{plan.confirmations} trials to the end"
         )
-    if plan.resources.of:
+    if measured_first := undecided(plan):
+        trials = ", ".join(trial.uid for trial in measured_first.values())
+        console.print(Text(f"a trial's share of a GPU is measured when the sweep begins: {trials}"))
+    if plan.resources.of or plan.shares:
         console.print(Text(f"a trial is given {told(plan.kinds())}"))
     if measured and estimate and measured.arms:
         _print_probe(plan, measured, estimate, console)

@@ -145,7 +145,7 @@ def _timed(training: Training, folder: Path, until: float, earlier: list[Arm]) -
             system.skip_to(begin)
         share = max(0.0, until - time.perf_counter()) / (len(begins) - number)
         seconds = min(max(share / 2, _SECONDS_EACH[0]), _SECONDS_EACH[1])
-        picture = _picture_seconds(training, seconds, next_one - begin)
+        picture = picture_seconds(training, seconds, next_one - begin)
         if known is None or time.perf_counter() < until:
             known = _score_seconds(training, share / 4)
         stages.append(Stage(begin, picture, known))
@@ -154,7 +154,7 @@ def _timed(training: Training, folder: Path, until: float, earlier: list[Arm]) -
     return Arm(tuple(reversed(stages)), pictures, keeping, checkpoint_bytes, grid_bytes)
 
 
-def _picture_seconds(training: Training, seconds: float, at_most: int) -> float:
+def picture_seconds(training: Training, seconds: float, at_most: int) -> float:
     """Seconds of training a picture, measured for some seconds or pictures."""
     system = training.system
     shown, seen, began = 0, 0, time.perf_counter()

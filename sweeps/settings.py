@@ -79,24 +79,43 @@ class Resources(Needs):
             killed, and it has failed. Longer than the longest epoch, and than its pictures take to
             be prepared. None waits for ever.
         of: Exceptions; the first that holds for a trial decides what it is given.
+        auto: The share of a GPU is measured for each arm (`gpu: auto` in a file); `gpu` is then
+            one, which a trial has whose share is not decided yet.
     """
 
     concurrent: Count | None = None
     retries: Whole = 2
     trial_timeout: Positive | None = None
     of: tuple[Case, ...] = ()
+    auto: bool = False
 
     def __post_init__(self) -> None:
         # A plan's file has them as plain data.
         cases = (Case(**case) if isinstance(case, dict) else case for case in self.of)
         object.__setattr__(self, "of", tuple(cases))
 
-    def needs(self, varied: Mapping[str, Any]) -> Needs:
-        """What a trial with these values by dotted path is given."""
-        holding = (case.needs(self) for case in self.of if case.holds(varied))
-        return next(holding, Needs(cpu=self.cpu, gpu=self.gpu, memory_gb=self.memory_gb))
+    def needs(self, varied: Mapping[str, Any], share: float | None = None) -> Needs:
+        """What a trial with these values by dotted path is given.
+
+        Args:
+            share: Of a GPU, where that was measured.
+        """
+        usual, case = self.usual(share), self._case(varied)
+        return case.needs(usual) if case else usual
+
+    def usual(self, share: float | None = None) -> Needs:
+        """What a trial is given that comes under no exception."""
+        gpu = self.gpu if share is None else share
+        return Needs(cpu=self.cpu, gpu=gpu, memory_gb=self.memory_gb)
+
+    def is_auto(self, varied: Mapping[str, Any]) -> bool:
+        """Whether the share of a trial with these values is to be measured."""
+        case = self._case(varied)
+        return self.auto and not (case and "gpu" in case.gives)
+
+    def _case(self, varied: Mapping[str, Any]) -> Case | None:
+        return next((case for case in self.of if case.holds(varied)), None)
 
     def as_json(self) -> dict[str, Any]:
         """As plain data; a section without exceptions has no word of them."""
-        plain = asdict(self)
-        return plain if self.of else {key: v for key, v in plain.items() if key != "of"}
+        return {key: v for key, v in asdict(self).items() if v or key not in ("of", "auto")}

@@ -242,11 +242,14 @@ class _Reader:
         """A section of plain options; what is wrong is noted and left at its default."""
         if key == "schedule" and isinstance(self.value.get(key), str):
             self.value[key] = {"name": self.value[key]}  # `schedule: none`
-        known = options_of(kind)
-        values = {}
+        known = {name: option for name, option in options_of(kind).items() if name != "auto"}
+        values: dict[str, Any] = {}
         for name, value in self.mapping(key).items():
             if (key, name) == ("resources", "of"):
                 continue  # Its conditions are read when the space is known (see `sweeps.cases`).
+            if (key, name, value) == ("resources", "gpu", "auto"):
+                values |= {"gpu": 1.0, "auto": True}
+                continue
             where, dotted = (key, name), f"{key}.{name}"
             if name not in known:
                 self.problems.add(where, dotted, unknown("key", name, known))

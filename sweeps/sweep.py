@@ -26,6 +26,7 @@ from sweeps import (
     plugins,
     preflight,
     provenance,
+    sharing,
     storage,
     tracking,
     trust,
@@ -41,6 +42,7 @@ from sweeps.leaving import end_now, leave, resume_command, watched
 from sweeps.options import Options
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results, TrialResult
+from sweeps.shares.fence import fence
 from sweeps.signals import Signals
 from sweeps.version import code_version
 
@@ -85,7 +87,7 @@ def run(source: Source, options: Options | None = None, *, name: str | None = No
     with folder.built(place.parent, place.name) as draft:
         write_atomically(draft / COPY, spec.text.encode())
         plugins.copy(spec.plugin_roots(), draft)
-        plan.write(draft)
+        sharing.decided(plan, draft / "plugins", options).write(draft)
         trust.remember(draft)
     return _execute(place, options)
 
@@ -199,6 +201,10 @@ def _execute(
             plan = Plan.read(place)
             plan = plan.after({"kind": "amend", **amended}) if amended else plan
             preflight.check(plan, place.parent, local=options.address is None)
+            if amended:
+                with signals.breaking():
+                    shares = sharing.decided(plan, place / "plugins", options).shares
+                amended = {**amended, "shares": shares} if shares else amended
         identity = journal.sweep_id(place) or planfile.identity(place) or uuid.uuid4().hex
         log.append(
             "sweep", state="running", id=identity, pid=os.getpid(), code_version=code_version()
@@ -375,6 +381,8 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, versions: dict[str, s
         determinism.prepare()
     # `cuda.is_available` would also answer for a GPU that belongs to another trial.
     device = "cuda" if ray.get_gpu_ids() else "cpu"
+    if device == "cuda":
+        fence(config["bundle"]["GPU"])
     node = ray.get_runtime_context().get_node_id()
     for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
         tune.report(vars(progress))

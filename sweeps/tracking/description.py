@@ -192,7 +192,11 @@ def sweep_params(plan: Plan) -> dict[str, str]:
     if plan.search.method == "pbt":  # It has no rungs: of a schedule it takes two numbers.
         schedule = {key: schedule[key] for key in ("grace", "eta")}
     search = {"method": plan.search.method, "seed": plan.search.seed}
-    resources = plan.resources.as_json() | ({"of": told(plan.kinds())} if plan.resources.of else {})
+    resources = plan.resources.as_json()
+    if resources.pop("auto", False):
+        resources["gpu"] = "auto"
+    if plan.resources.of or plan.shares:
+        resources["of"] = told(plan.kinds())
     ways = {"search": search, "schedule": schedule, "resources": resources}
     facts = {
         "objective": plan.objective,

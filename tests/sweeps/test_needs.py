@@ -187,7 +187,7 @@ def test_trials_run_side_by_side_as_far_as_they_fit() -> None:
 
 
 def test_a_misfit_names_the_arm_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.preflight._gpus", lambda: 1)
+    monkeypatch.setattr("sweeps.preflight.gpus", lambda: 1)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     plan = make_plan(spec({**LARGE, "gpu": 2, "cpu": 9}))
     told = [str(misfit).partition(";")[0] for misfit in preflight.misfits(plan)]
