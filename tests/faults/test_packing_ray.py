@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import faults
 from faults.short_trials import sweep_file
-from sweeps import Options, run
+from sweeps import Options, SweepSpec, cluster, make_plan, run
+from sweeps.shares import measure
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for what that will drop; nothing of ours can help it.
 pytestmark = [
@@ -17,10 +19,21 @@ pytestmark = [
 ]
 
 
+SWEEP = {
+    "name": "auto",
+    "base": {"data": "digits", "model": "mlp", "epochs": 2},
+    "scientific": {"loss.name": ["hinge"]},
+    "nuisance": {"generator.lr": {"log_uniform": [1e-5, 1e-4]}},
+    "objective": {"samples": 64},
+}
+
+
 def test_each_trial_has_the_threads_of_its_own_arm_and_no_worker_of_another(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Issue 6: heterogeneous arms on 2 CPUs, workers reused within an arm alone."""
+    """Issue 6: heterogeneous arms on 2 CPUs, workers reused within an arm alone; before them a
+    task measures a trial on a GPU of the cluster.
+    """
     import ray
 
     del cache
@@ -31,8 +44,16 @@ def test_each_trial_has_the_threads_of_its_own_arm_and_no_worker_of_another(
     script = {f"*:{epoch}": "sleep 0.2" for epoch in (1, 2, 3)}
     file = sweep_file(tmp_path / "unlike", script, resources=resources, search={"trials_each": 3})
     monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_gpus=1))  # One that is none.
+    sweep = {**SWEEP, "resources": {"gpu": "auto"}}
+    asked = measure.asked(make_plan(SweepSpec.of(sweep)), tmp_path)
+    monkeypatch.setattr(measure, "SECONDS", 0.2)
     with connected(None, verbose=False):
         assert ray.cluster_resources()["CPU"] == 2
+        assert cluster.cpus_of_a_gpu() == 2
+        shares = cluster.on_a_gpu(measure.shares, asked, 2.0, "cpu")
+        assert set(shares) == {"hinge"}
+        assert shares["hinge"] in (1, 0.5)
         results = run(file, Options(storage=tmp_path / "runs"))
     assert [r.state for r in results.trials.values()] == ["completed"] * 6
     threads: dict[str, set[int]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,13 +131,13 @@ def test_gpu_hours_are_those_of_each_trial_before_and_now(tmp_path: Path) -> Non
     spending.begins(large)
     now[0] = HOUR
     assert spending.gpu_hours == pytest.approx(2.5 + 0.25 + 1)
-    spending.reported(large)
+    spending.reported(small)
     spending.ends(large)
     now[0] = 2 * HOUR
     assert spending.gpu_hours == pytest.approx(3.5 + 2 * 0.25)
     assert spending.exhausted() == ""
-    # Three epochs so far: two of the large one and one of the small one, 3.5 GPU-hours together.
-    assert spending.exhausted(1) == "budget: 4 of 5 GPU-hours used, 1.17 kept for the confirmations"
+    # Three epochs so far: two earlier ones of 2.5 GPU-hours together, and one of a quarter.
+    assert spending.exhausted(2).startswith("budget: 4 of 5 GPU-hours used, 1.83 kept")
 
 
 def test_a_receipt_counts_the_gpus_of_each_trial(tmp_path: Path) -> None:
@@ -178,12 +179,29 @@ def test_an_estimate_weighs_each_arm_by_what_it_is_given() -> None:
 def test_trials_run_side_by_side_as_far_as_they_fit() -> None:
     tenth, whole, cores = Needs(gpu=0.1), Needs(gpu=1), Needs(cpu=4)
     assert makespan([(tenth, 1.0)] * 10, Room(cpu=16, gpu=1)) == 1
+    # Thrice 0.1 is more than 0.3 to a computer.
+    assert makespan([(Needs(cpu=0.1, gpu=0.1), 1.0)] * 3, Room(cpu=0.3, gpu=0.3)) == 1
     assert makespan([(tenth, 1.0)] * 11, Room(cpu=16, gpu=1)) == 2
     assert makespan([(tenth, 1.0)] * 10, Room(cpu=5, gpu=1)) == 2
     assert makespan([(tenth, 3.0), (whole, 1.0), (tenth, 1.0)], Room(gpu=1)) == 5
     assert makespan([(cores, 1.0)] * 2, Room(cpu=2)) == 2, "larger than the room: one by one"
     assert Room(cpu=16, gpu=1).at_once(tenth) == 10
     assert Room(cpu=2).at_once(cores) == 1
+
+
+def test_tune_is_asked_for_what_the_trial_at_hand_is_given() -> None:
+    from sweeps.schedule.tune import Halt, Handout
+    from sweeps.signals import Signals
+
+    plan = make_plan(spec(LARGE))
+    uids = iter(["000-hinge", "002-wasserstein_gp"])
+    dispatch: Any = SimpleNamespace(
+        next=lambda: next(uids), needs=lambda uid: plan.needs(plan.trial(uid))
+    )
+    handout = Handout(dispatch, Halt(Signals(lambda _number: None)))
+    bundle = {"CPU": 1, "GPU": 0.25, "memory": 2e9}
+    assert handout.suggest("a") == {"uid": "000-hinge", "bundle": bundle}
+    assert handout.suggest("b")["bundle"] == {**bundle, "GPU": 1}
 
 
 def test_a_misfit_names_the_arm_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
