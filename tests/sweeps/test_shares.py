@@ -15,8 +15,11 @@ import torch
 from sweeps import Options, SweepSpec, extend, make_plan, preflight, resume, run, sharing
 from sweeps.edits import meaning
 from sweeps.errors import UserError
+from sweeps.estimate import Room
 from sweeps.needs import Needs
 from sweeps.plan import Plan
+from sweeps.preview import show_plan
+from sweeps.probe import Probe
 from sweeps.shares import measure
 from sweeps.shares.decision import (
     MOST,
@@ -201,6 +204,28 @@ def test_what_cannot_be_measured_is_told_in_one_line_and_no_sweep_is_made(
         run(SWEEP, Options(storage=tmp_path))
     assert str(caught.value) == (f"resources.gpu: auto cannot measure a trial of hinge: {words}")
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+
+
+def test_the_plan_names_what_would_be_measured_and_a_probe_measures_it(
+    card: Card, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = SweepSpec.of(SWEEP)
+    uids = ", ".join(trial.uid for trial in undecided(make_plan(spec)).values())
+    show_plan(spec, with_probe=False, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"a trial's share of a GPU is measured when the sweep begins: {uids}" in shown
+    assert not card.asked
+    probed: list[Plan] = []
+
+    def probe(plan: Plan, _modules: Path) -> Probe:
+        probed.append(plan)
+        return Probe({}, {}, Room(cpu=8, gpu=1), "cuda")
+
+    monkeypatch.setattr("sweeps.probe.probe", probe)
+    show_plan(spec, with_probe=True, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["shares"] == {"hinge": 0.3333, "wasserstein_gp": 0.3333}
+    assert probed[0].shares == told["shares"], "an estimate counts what the sweep would use"
 
 
 def test_with_a_cluster_one_task_measures_on_a_gpu_of_it(
