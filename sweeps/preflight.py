@@ -11,13 +11,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gancore.pictures import LARGEST_WEIGHTS, SUFFIXES, WEIGHTS_SHA256
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
-from sweeps.needs import Needs
-from sweeps.plan import Plan
 from sweeps.shares.decision import undecided
+
+if TYPE_CHECKING:
+    from sweeps.needs import Needs
+    from sweeps.plan import Plan
 
 FOLDERS = ("path", "path_a", "path_b")
 """Options of data sets that name a folder of pictures; `root` names one of torchvision's files."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweeps.plan import Plan, Trial
+if TYPE_CHECKING:
+    from sweeps.plan import Plan, Trial
 
 CONTEXT_GB = 0.5
 """What a process takes of a GPU before its first tensor, about: CUDA's context and its kernels."""
