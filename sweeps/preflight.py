@@ -79,7 +79,7 @@ def misfits(plan: Plan) -> Iterator[UserError]:
     unmeasured = bool(undecided(plan)) and gpus() == 0
     if unmeasured:
         yield UserError(
-            "resources.gpu: auto is measured on a GPU and this machine has none: write a number, "
+            "resources.gpu: auto is measured on a GPU and this machine has none; write a number, "
             "such as 0.25, or run on a cluster with --address"
         )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9

@@ -125,7 +125,7 @@ def test_without_a_gpu_it_is_refused_in_one_line_and_leaves_nothing(
     with pytest.raises(UserError) as caught:
         run(SWEEP, Options(storage=tmp_path))
     assert str(caught.value) == (
-        "resources.gpu: auto is measured on a GPU and this machine has none: write a number, such "
+        "resources.gpu: auto is measured on a GPU and this machine has none; write a number, such "
         "as 0.25, or run on a cluster with --address"
     )
     assert not list(tmp_path.iterdir())
