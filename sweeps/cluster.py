@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sweeps import door
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.failures import NODE_LOST, is_infrastructure
-from sweeps.preflight import misfit
-from sweeps.settings import Resources
+from sweeps.needs import Needs
+from sweeps.plan import Plan
+from sweeps.preflight import askers, misfit
+
+Answer = TypeVar("Answer")
 
 SETTINGS = {
     # No data leave this machine unasked.
@@ -91,8 +94,8 @@ def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> 
             ray.shutdown()
 
 
-def check_resources(asked: Resources, *, local: bool) -> None:
-    """Refuses a trial that no node of this cluster could ever hold.
+def check_resources(plan: Plan, *, local: bool) -> None:
+    """Refuses trials that no node of this cluster could ever hold.
 
     Raises:
         UserError: Naming what is asked and what is there.
@@ -100,15 +103,20 @@ def check_resources(asked: Resources, *, local: bool) -> None:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    refuse_misfit(asked, [*nodes, *_may_grow()], "this machine" if local else "the largest node")
+    for asked, whose in askers(plan):
+        where = "this machine" if local else "the largest node"
+        refuse_misfit(asked, [*nodes, *_may_grow()], where, whose)
 
 
-def refuse_misfit(asked: Resources, nodes: Sequence[Mapping[str, float]], where: str) -> None:
+def refuse_misfit(
+    asked: Needs, nodes: Sequence[Mapping[str, float]], where: str, whose: str = "a trial"
+) -> None:
     """Refuses a trial that fits on none of these nodes.
 
     Args:
         nodes: Resources as Ray names them, in CPUs, GPUs and bytes.
         where: What a message calls the node that has most.
+        whose: What it calls the trial.
     """
     wanted = [
         ("cpu", "CPU", asked.cpu, 1.0),
@@ -119,10 +127,31 @@ def refuse_misfit(asked: Resources, nodes: Sequence[Mapping[str, float]], where:
     for name, key, amount, unit in wanted:
         most = max((node.get(key, 0) for node in nodes), default=0)
         if amount * unit > most:
-            raise misfit(name, amount, f"{where} has {most / unit:.4g}")
+            raise misfit(name, amount, f"{where} has {most / unit:.4g}", whose)
     if not any(all(n * unit <= node.get(k, 0) for _, k, n, unit in wanted) for node in nodes):
         together = ", ".join(f"{name} {amount:g}" for name, _, amount, _ in wanted if amount)
-        raise UserError(f"resources: no node has all of {together}; ask for less of one of them")
+        raise UserError(
+            f"resources: {whose} fits nowhere: no node has all of {together}; "
+            "ask for less of one of them"
+        )
+
+
+def on_a_gpu(function: Callable[..., Answer], *given: object) -> Answer:
+    """What a function answers on a node of this cluster that has a whole GPU free for it."""
+    import ray
+
+    task = ray.remote(num_gpus=1, num_cpus=1)(function)
+    answer: Answer = ray.get(task.remote(*given))
+    return answer
+
+
+def cpus_of_a_gpu() -> float:
+    """How many CPUs there are for each GPU on that node where it is fewest."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    each = [n.get("CPU", 1) / n["GPU"] for n in [*nodes, *_may_grow()] if n.get("GPU")]
+    return min(each, default=1.0)
 
 
 def _may_grow() -> list[Mapping[str, float]]:

@@ -26,14 +26,17 @@ class DimensionReader:
         fixed: Value by path of what does not vary.
 
     Attributes:
+        paths: What may be varied.
         broken: Paths that cannot be relied on, since something about them is wrong.
+        fixed: As given.
     """
 
     def __init__(self, problems: Problems, paths: Paths, fixed: Mapping[str, Any]) -> None:
         self._problems = problems
-        self._paths = paths
-        self._fixed = fixed
+        self.paths = paths
+        self.fixed = fixed
         self.broken = {f"{part}.name" for part in paths.misread}
+        self._varied: dict[str, Dimension | Tie] = {}
 
     def space(self, sections: Mapping[str, Mapping[str, Any]]) -> Space:
         """The search space of the two sections."""
@@ -46,18 +49,19 @@ class DimensionReader:
             )
             del read["nuisance"][path]
         varied = {d.path: d for section in read.values() for d in section.values()}
+        self._varied = varied
         dimensions = {path: d for path, d in varied.items() if isinstance(d, Dimension)}
         for dimension in dimensions.values():
             self._check_values(dimension)
         for name, section in read.items():
             for one in section.values():
-                self._check_when(one, name, varied, read["nuisance"])
+                self._check_when(one, name, read["nuisance"])
         ties = [self._resolved(tie, varied) for tie in varied.values() if isinstance(tie, Tie)]
         ordered = self._in_order(dimensions)
         return Space(
             scientific=tuple(d for d in ordered if d.path in read["scientific"]),
             nuisance=tuple(d for d in ordered if d.path in read["nuisance"]),
-            fixed=self._fixed,
+            fixed=self.fixed,
             ties=tuple(tie for tie in ties if tie),
         )
 
@@ -69,7 +73,7 @@ class DimensionReader:
         read = {}
         for path, values in given.items():
             where = (name, path)
-            if refusal := self._paths.refusal(path, values):
+            if refusal := self.paths.refusal(path, values):
                 self._wrong(path, where, refusal)
             elif dimension := self._dimension(path, values, where):
                 read[path] = dimension
@@ -100,7 +104,7 @@ class DimensionReader:
             return None
         for key in extra:
             self._wrong(path, (*where, key), unknown("key", key, (*kinds, *options)))
-        when = self._when(path, given.get("when", {}), (*where, "when"))
+        when = self.conditions(path, given.get("when", {}), (*where, "when"))
         inside = (*where, kinds[0])
         if kinds[0] == "same_as":
             return self._tie(path, given, inside, when)
@@ -196,8 +200,8 @@ class DimensionReader:
             self._wrong(tie.path, tie.where, f"same_as: follows itself, {message}")
         elif tie.to not in varied and tie.to not in self.broken:
             message = f"{tie.to} does not vary: set both in base"
-            if not self._paths.is_known(tie.to):
-                message = str(self._paths.refusal(tie.to, None))
+            if not self.paths.is_known(tie.to):
+                message = str(self.paths.refusal(tie.to, None))
             self._wrong(tie.path, tie.where, f"same_as: {message}")
         if self.broken & {link for t in chain for link in (t.path, t.to)}:
             return None
@@ -214,7 +218,7 @@ class DimensionReader:
             path: values
             for path, values in varied[tie.to].when.items()
             if path not in self.broken
-            and not all(v in values for v in tie.when.get(path) or self._possible(path, varied))
+            and not all(v in values for v in tie.when.get(path) or self._possible(path))
         }
         if lacking:
             short = {p: v[0] if len(v) == 1 else list(v) for p, v in lacking.items()}
@@ -231,29 +235,34 @@ class DimensionReader:
         else:
             values = tuple(tie.of(value) for value in end.values.corners)
             taker = Dimension(tie.path, Choice(values), tie.when)
-            told = [m for value in values if (m := self._paths.refused(taker, value))]
+            told = [m for value in values if (m := self.paths.refused(taker, value))]
             values_of = end.path if tie.times is None else f"{tie.times:g} times {end.path}"
             message = f"same_as: cannot be all of {values_of}: {told[0]}" if told else None
         if message:
             self._wrong(tie.path, tie.where, message)
         return not message
 
-    def _when(self, path: str, given: Any, where: Where) -> dict[str, tuple[Any, ...]]:
+    def conditions(self, key: str, given: Any, where: Where) -> dict[str, tuple[Any, ...]]:
+        """What a `when` says: by path the values of which it must have one.
+
+        Args:
+            key: Named in messages; not to be relied on where something is wrong.
+        """
         if not isinstance(given, Mapping):
             message = f"when: expected {{path: value}}, got {show(given)}"
-            self._wrong(path, where, message)
+            self._wrong(key, where, message)
             return {}
         listed = {
-            key: value if isinstance(value, list) else [value] for key, value in given.items()
+            path: value if isinstance(value, list) else [value] for path, value in given.items()
         }
-        for key, values in listed.items():
+        for path, values in listed.items():
             if not values or any(isinstance(v, list | Mapping) for v in values):
-                self._wrong(path, (*where, key), "when: expected a value or a list of values")
-        return {key: tuple(values) for key, values in listed.items()}
+                self._wrong(key, (*where, path), "when: expected a value or a list of values")
+        return {path: tuple(values) for path, values in listed.items()}
 
     def _check_values(self, dimension: Dimension) -> None:
         for i, value in enumerate(dimension.values.corners):
-            message = self._paths.refused(dimension, value)
+            message = self.paths.refused(dimension, value)
             if message and isinstance(dimension.values, Range):
                 self._wrong(dimension.path, dimension.where, message)
                 break
@@ -261,41 +270,46 @@ class DimensionReader:
                 self._wrong(dimension.path, (*dimension.where, i), message)
 
     def _check_when(
-        self,
-        dimension: Dimension | Tie,
-        section: str,
-        varied: Mapping[str, Dimension | Tie],
-        nuisance: Mapping[str, Dimension | Tie],
+        self, dimension: Dimension | Tie, section: str, nuisance: Mapping[str, Dimension | Tie]
     ) -> None:
         """Notes conditions that can never hold, or that nothing can decide."""
-        for path, values in dimension.when.items():
-            where = (*dimension.where[:2], "when", path)
+        where = (*dimension.where[:2], "when")
+        decidable = dimension.when
+        if section == "scientific":
+            for path in decidable.keys() & nuisance.keys() - self.broken:
+                message = f"when: an arm cannot depend on nuisance {path}"
+                self._wrong(dimension.path, (*where, path), message)
+            decidable = {p: values for p, values in decidable.items() if p not in nuisance}
+        for place, message in self.never(decidable):
+            self._wrong(dimension.path, (*where, place), message)
+
+    def never(self, when: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, str]]:
+        """Of conditions those that can never hold, or that nothing can decide: path and message.
+
+        Only once the space has been read.
+        """
+        for path, values in when.items():
             if path in self.broken:
                 continue  # What it can be is unknown until that is put right.
-            if section == "scientific" and path in nuisance:
-                message = f"when: an arm cannot depend on nuisance {path}"
-                self._wrong(dimension.path, where, message)
-                continue
             try:
-                possible = self._possible(path, varied)
+                possible = self._possible(path)
             except Refused as refused:
-                self._wrong(dimension.path, where, f"when: {refused}")
+                yield path, f"when: {refused}"
                 continue
             for value in values:
                 if value not in possible:
-                    words = unknown(f"value of {path}", value, possible)
-                    self._wrong(dimension.path, where, f"when: {words}")
+                    yield path, f"when: {unknown(f'value of {path}', value, possible)}"
 
-    def _possible(self, path: str, varied: Mapping[str, Dimension | Tie]) -> list[Any]:
+    def _possible(self, path: str) -> list[Any]:
         """The values that a path can have in this sweep."""
-        fixed = [self._fixed[path]] if path in self._fixed else []
-        if path not in varied:
-            if not fixed and not self._paths.is_known(path):
-                raise Refused(self._paths.refusal(path, None) or unknown("key", path, self._fixed))
+        fixed = [self.fixed[path]] if path in self.fixed else []
+        if path not in self._varied:
+            if not fixed and not self.paths.is_known(path):
+                raise Refused(self.paths.refusal(path, None) or unknown("key", path, self.fixed))
             if not fixed:
                 raise Refused(f"{path} is neither varied nor set in base")
             return fixed
-        dimension = varied[path]
+        dimension = self._varied[path]
         if isinstance(dimension, Tie):
             raise Refused(f"{path} follows {dimension.to}: let that decide")
         if isinstance(dimension.values, Range):

@@ -13,6 +13,7 @@ from sweeps.casualties import Casualties
 from sweeps.confirm import confirmations
 from sweeps.extending import reopened
 from sweeps.journal import Journal
+from sweeps.needs import Needs
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
 from sweeps.schedule.decision import GO_ON, Decision
@@ -95,6 +96,10 @@ class Dispatcher:
                 self._ready.add(uid)
                 return uid
         return None
+
+    def needs(self, uid: str) -> Needs:
+        """What a trial is given of a machine."""
+        return self.plan.needs(self._trials[uid])
 
     @property
     def _choosy(self) -> bool:

@@ -79,8 +79,13 @@ def meaning(spec: SweepSpec) -> dict[str, Any]:
     told |= {f"scientific.{d.path}": _dimension(d) for d in spec.space.scientific}
     told |= {f"nuisance.{d.path}": _dimension(d) for d in spec.space.nuisance}
     told |= {f"nuisance.{tie.path}": _tie(tie) for tie in spec.space.ties}
-    for name in ("search", "schedule", "objective", "budget", "resources"):
+    for name in ("search", "schedule", "objective", "budget"):
         told |= {f"{name}.{key}": value for key, value in asdict(getattr(spec, name)).items()}
+    told |= {f"resources.{key}": value for key, value in spec.resources.as_json().items()}
+    if told.pop("resources.auto", False):
+        told["resources.gpu"] = "auto"
+    if spec.resources.of:
+        told["resources.of"] = [case.as_written() for case in spec.resources.of]
     if spec.confirm:
         told |= {f"confirm.{key}": value for key, value in asdict(spec.confirm).items()}
     told["stop_on"] = sorted(spec.stop_on)

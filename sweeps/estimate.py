@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -11,6 +12,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from sweeps.forecast import Outlook
+from sweeps.needs import Needs
 from sweeps.plan import Plan
 
 _KEPT = 3
@@ -133,6 +135,31 @@ class Estimate:
     budget: tuple[Fit, ...]
 
 
+@dataclass(frozen=True)
+class Room:
+    """What the trials that run side by side have together."""
+
+    cpu: float = math.inf
+    gpu: float = math.inf
+    trials: float = math.inf
+
+    def holds(self, running: Iterable[Needs]) -> bool:
+        """Whether these trials can run side by side."""
+        every = list(running)
+        return (
+            len(every) <= self.trials
+            # A tenth of a GPU ten times over is one, whatever the binary fractions say.
+            and sum(needs.cpu for needs in every) <= self.cpu + 1e-6
+            and sum(needs.gpu for needs in every) <= self.gpu + 1e-6
+        )
+
+    def at_once(self, needs: Needs) -> int:
+        """How many trials alike run side by side; one in any case."""
+        fits = [self.trials, self.cpu / needs.cpu + 1e-6]
+        fits += [self.gpu / needs.gpu + 1e-6] if needs.gpu else []
+        return max(1, int(min(fits)))
+
+
 class _Phase(NamedTuple):
     """One phase of a sweep that went one way: each trial's arm and epochs, in starting order."""
 
@@ -145,15 +172,20 @@ class Estimator:
 
     Args:
         arms: What was measured; trials of arms that are not among them count nothing.
-        at_once: Trials side by side.
+        room: Where they run.
     """
 
-    def __init__(self, plan: Plan, arms: Mapping[str, Arm], at_once: int) -> None:
-        self._plan, self._arms, self._at_once = plan, arms, at_once
+    def __init__(self, plan: Plan, arms: Mapping[str, Arm], room: Room) -> None:
+        self._plan, self._arms, self._room = plan, arms, room
         self._each = {label: arm.epoch_seconds(plan.epochs) for label, arm in arms.items()}
         self._until = {k: [0.0, *accumulate(each)] for k, each in self._each.items()}
-        # GPU-hours or core-hours in a second of one trial.
-        self._rate = (plan.resources.gpu or plan.resources.cpu) / 3600
+        self._needs = arm_needs(plan)
+        gpu = any(needs.gpu for needs in plan.kinds())
+        self._unit = "GPU-hours" if gpu else "core-hours"
+        # Of each arm those in a second of one trial.
+        self._rate = {
+            arm: (needs.gpu if gpu else needs.cpu) / 3600 for arm, needs in self._needs.items()
+        }
 
     def estimate(self) -> Estimate:
         outlook = Outlook.of(self._plan)
@@ -163,9 +195,9 @@ class Estimator:
         whole = _Phase(labels, [outlook.search[n].epochs for n in places])
         again = [run for run in outlook.confirm if run.arm in self._arms]
         confirm = _Phase([run.arm for run in again], [run.epochs for run in again])
-        gpu, expected = self._plan.resources.gpu, self._cost(stopped, confirm)
+        expected = self._cost(stopped, confirm)
         return Estimate(
-            unit="GPU-hours" if gpu else "core-hours",
+            unit=self._unit,
             expected=expected,
             whole=self._cost([whole], confirm),
             arms={label: self._arm(label, stopped, whole, confirm) for label in self._arms},
@@ -174,16 +206,15 @@ class Estimator:
 
     def _cost(self, searches: Sequence[_Phase], confirm: _Phase) -> Cost:
         both = [_Phase([*s.arms, *confirm.arms], [*s.epochs, *confirm.epochs]) for s in searches]
-        confirming = _makespan(self._seconds(confirm), self._at_once)
+        confirming = self._makespan(confirm)
         checkpoints, grids = zip(*map(self._bytes, both), strict=True)
         return Cost(
             epochs=fmean(sum(sweep.epochs) for sweep in both),
-            hours=self._rate * fmean(sum(self._seconds(sweep)) for sweep in both),
+            hours=fmean(map(self._hours, both)),
             # The confirmations begin when the search has ended.
-            wall_seconds=confirming
-            + fmean(_makespan(self._seconds(search), self._at_once) for search in searches),
+            wall_seconds=confirming + fmean(map(self._makespan, searches)),
             confirm_epochs=sum(confirm.epochs),
-            confirm_hours=self._rate * sum(self._seconds(confirm)),
+            confirm_hours=self._hours(confirm),
             confirm_seconds=confirming,
             checkpoint_bytes=fmean(checkpoints),
             grid_bytes=fmean(grids),
@@ -201,13 +232,23 @@ class Estimator:
         return ArmCost(
             epoch_seconds=tuple(self._each[label]),
             epochs=fmean(map(sum, ways)),
-            hours=self._rate * fmean(sum(until[e] for e in way) for way in ways),
+            hours=self._rate[label] * fmean(sum(until[e] for e in way) for way in ways),
             all_epochs=sum(every),
-            all_hours=self._rate * sum(until[e] for e in every),
+            all_hours=self._rate[label] * sum(until[e] for e in every),
         )
 
     def _seconds(self, phase: _Phase) -> list[float]:
         return [self._until[arm][e] for arm, e in zip(phase.arms, phase.epochs, strict=True)]
+
+    def _hours(self, phase: _Phase) -> float:
+        """In the unit of the estimate."""
+        rates = (self._rate[arm] for arm in phase.arms)
+        return sum(r * s for r, s in zip(rates, self._seconds(phase), strict=True))
+
+    def _makespan(self, phase: _Phase) -> float:
+        """Seconds until the last trial ends."""
+        needs = (self._needs[arm] for arm in phase.arms)
+        return makespan(zip(needs, self._seconds(phase), strict=True), self._room)
 
     def _bytes(self, sweep: _Phase) -> tuple[float, int]:
         """Of all checkpoints at most, and of all grids: one before training and one an epoch."""
@@ -230,9 +271,23 @@ class Estimator:
             yield Fit("GPU-hours", budget.gpu_hours, expected.hours)
 
 
-def _makespan(trials: Iterable[float], at_once: int) -> float:
+def arm_needs(plan: Plan) -> dict[str, Needs]:
+    """What a trial of each arm is given, on average where its trials differ in that."""
+    kinds: dict[str, list[Needs]] = {}
+    for trial in plan.trials:
+        kinds.setdefault(trial.arm, []).append(plan.needs(trial))
+    return {
+        arm: Needs(cpu=fmean(n.cpu for n in kind), gpu=fmean(n.gpu for n in kind))
+        for arm, kind in kinds.items()
+    }
+
+
+def makespan(trials: Iterable[tuple[Needs, float]], room: Room) -> float:
     """Seconds until the last of some trials ends, each started where one first has room."""
-    free = [0.0] * at_once
-    for seconds in trials:
-        heapq.heapreplace(free, free[0] + seconds)
-    return max(free)
+    now, running = 0.0, list[tuple[float, int, Needs]]()
+    for number, (needs, seconds) in enumerate(trials):
+        # One that is larger than the room runs alone.
+        while running and not room.holds([needs, *(other for _, _, other in running)]):
+            now, _, _ = heapq.heappop(running)
+        heapq.heappush(running, (now + seconds, number, needs))
+    return max((end for end, _, _ in running), default=0.0)

@@ -44,7 +44,7 @@ def adopted(plan: Plan, found: list[Edit], spec: SweepSpec) -> dict[str, Any] | 
         "edits": [edit.change for edit in found],
         "asked": asked,
         "budget": asdict(spec.budget),
-        "resources": asdict(spec.resources),
+        "resources": spec.resources.as_json(),
     }
 
 
@@ -76,7 +76,7 @@ def extension(plan: Plan, place: Path, spec: SweepSpec, file: Document) -> dict[
         "search": asdict(spec.search),
         "confirm": asdict(spec.confirm) if spec.confirm else None,
         "budget": asdict(spec.budget),
-        "resources": asdict(spec.resources),
+        "resources": spec.resources.as_json(),
         "plugins": list(spec.plugins),
         "arms": [vars(arm) for arm in _arms(plan, larger)],
         "epochs": longer,

@@ -17,6 +17,7 @@ from gancore.config import score_key
 from sweeps import journal, planfile
 from sweeps.edits import meaning
 from sweeps.errors import DamagedSweep
+from sweeps.needs import Needs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import Search, seed_of
 from sweeps.spec import SweepSpec
@@ -101,6 +102,7 @@ class Plan:
         tied: The paths whose values follow another's, and so tell nothing of their own.
         asked: What the sweep file asked for, by key, however it was written (see `edits`).
         source: Digest of the sweep file's text, so that an edited copy of it is noticed.
+        shares: By label of an arm its trials' share of a GPU, where that was measured.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Plan:
     tied: tuple[str, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -139,17 +142,38 @@ class Plan:
         """
         return self._by_uid[uid]
 
+    def needs(self, trial: Trial) -> Needs:
+        """What a trial is given of a machine."""
+        share = self.shares.get(trial.arm) if self.resources.auto else None
+        return self.resources.needs(trial.varied, share)
+
+    def kinds(self) -> dict[Needs, tuple[str, ...]]:
+        """What trials are given, each kind once, with the labels of the arms that have it.
+
+        A kind of trials that a search may yet choose has none.
+        """
+        found: dict[Needs, dict[str, None]] = {}
+        for trial in self.trials:
+            found.setdefault(self.needs(trial), {})[trial.arm] = None
+        if self.search.method in ("tpe", "pbt"):
+            share = max(self.shares.values(), default=1.0) if self.resources.auto else None
+            for case in self.resources.of:
+                found.setdefault(case.needs(self.resources.usual(share)), {})
+        return {needs: tuple(arms) for needs, arms in found.items()}
+
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""
         rows = {"arms": [vars(arm) for arm in self.arms], "trials": [vars(t) for t in self.trials]}
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in rows}
+        if not self.shares:
+            del plain["shares"]
         return {
             **plain,
             "search": asdict(self.search),
             "schedule": asdict(self.schedule),
             "confirm": asdict(self.confirm) if self.confirm else None,
             "budget": asdict(self.budget),
-            "resources": asdict(self.resources),
+            "resources": self.resources.as_json(),
             **rows,
         }
 
@@ -330,6 +354,8 @@ def _parts(content: Mapping[str, Any]) -> dict[str, Any]:
         made["arms"] = tuple(Arm(**arm) for arm in content["arms"])
     if "asked" in content:
         made["asked"] = dict(content["asked"])
+    if "shares" in content:
+        made["shares"] = {str(arm): float(gpu) for arm, gpu in content["shares"].items()}
     if "source" in content:
         made["source"] = str(content["source"])
     if "plugins" in content:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from gancore.pictures import LARGEST_WEIGHTS, SUFFIXES, WEIGHTS_SHA256
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
+from sweeps.shares.decision import undecided
 
 if TYPE_CHECKING:
+    from sweeps.needs import Needs
     from sweeps.plan import Plan
 
 FOLDERS = ("path", "path_a", "path_b")
@@ -78,22 +80,39 @@ def misfits(plan: Plan) -> Iterator[UserError]:
     """What a trial asks for that this machine surely lacks; Ray, which may count less, is asked
     again once it runs.
     """
-    asked = plan.resources
+    unmeasured = bool(undecided(plan)) and gpus() == 0
+    if unmeasured:
+        yield UserError(
+            "resources.gpu: auto is measured on a GPU and this machine has none; write a number, "
+            "such as 0.25, or run on a cluster with --address"
+        )
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    has: list[tuple[str, float, float | None]] = [
-        ("cpu", asked.cpu, os.cpu_count()),
-        ("gpu", asked.gpu, gpus() if asked.gpu else None),
-        ("memory_gb", asked.memory_gb or 0, memory),
-    ]
-    for name, wanted, there in has:
-        if there is not None and wanted > there:
-            yield misfit(name, wanted, f"this machine has {there:.4g}")
+    for asked, whose in askers(plan):
+        has: list[tuple[str, float, float | None]] = [
+            ("cpu", asked.cpu, os.cpu_count()),
+            ("gpu", asked.gpu, gpus() if asked.gpu and not unmeasured else None),
+            ("memory_gb", asked.memory_gb or 0, memory),
+        ]
+        for name, wanted, there in has:
+            if there is not None and wanted > there:
+                yield misfit(name, wanted, f"this machine has {there:.4g}", whose)
 
 
-def misfit(name: str, wanted: float, there: str) -> UserError:
+def askers(plan: Plan) -> Iterator[tuple[Needs, str]]:
+    """What trials are given, each kind once, and in words whose trial that is."""
+    kinds = plan.kinds()
+    for needs, arms in kinds.items():
+        whose = "a trial"
+        if arms and len(kinds) > 1:
+            more = f" and {len(arms) - 1} more" if len(arms) > 1 else ""
+            whose = f"a trial of {arms[0]}{more}"
+        yield needs, whose
+
+
+def misfit(name: str, wanted: float, there: str, whose: str = "a trial") -> UserError:
     """A trial asks for more than there is."""
     return UserError(
-        f"resources.{name}: a trial asks for {wanted:g} and {there}; "
+        f"resources.{name}: {whose} asks for {wanted:g} and {there}; "
         "ask for less, or run on a cluster with --address"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -14,10 +14,13 @@ from rich.text import Text
 
 from sweeps import preflight
 from sweeps.console import Console
-from sweeps.estimate import ArmCost, Estimate, Estimator, Fit
+from sweeps.estimate import ArmCost, Estimate, Estimator, Fit, arm_needs
 from sweeps.forecast import forecast
+from sweeps.needs import told
 from sweeps.plan import Plan, make_plan
 from sweeps.receipt import clock
+from sweeps.shares.decision import undecided
+from sweeps.shares.measure import asked, cpus_here, shares
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -39,9 +42,12 @@ def show_plan(spec: SweepSpec, *, with_probe: bool, as_json: bool) -> None:
     if with_probe:
         from sweeps.probe import probe
 
+        if plan.resources.auto and preflight.gpus():
+            plan = replace(plan, shares=shares(asked(plan, spec.folder), cpus_here()))
         measured = probe(plan, spec.folder)
-        estimate = Estimator(plan, measured.arms, measured.at_once).estimate()
-        facts["probe"] = _probe_json(measured, estimate)
+        estimate = Estimator(plan, measured.arms, measured.room).estimate()
+        facts["shares"] = dict(plan.shares)
+        facts["probe"] = _probe_json(plan, measured, estimate)
     if as_json:
         content = {**facts, "trials": [vars(trial) for trial in plan.trials]}
         print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -67,6 +73,11 @@ def _print(
             f"then the best {plan.confirm.top} of each arm on {plan.confirm.seeds} fresh seeds: "
             f"{plan.confirmations} trials to the end"
         )
+    if measured_first := undecided(plan):
+        trials = ", ".join(trial.uid for trial in measured_first.values())
+        console.print(Text(f"a trial's share of a GPU is measured when the sweep begins: {trials}"))
+    if plan.resources.of or plan.shares:
+        console.print(Text(f"a trial is given {told(plan.kinds())}"))
     if measured and estimate and measured.arms:
         _print_probe(plan, measured, estimate, console)
     elif plan.budget.hours or plan.budget.gpu_hours:
@@ -106,11 +117,12 @@ def _print_probe(plan: Plan, measured: Probe, estimate: Estimate, console: Conso
     console.print()
     console.print(_arms(measured, estimate, stopping=stopping))
     console.print()
-    side = "1 trial at a time"
-    if measured.at_once > 1:
-        side = f"{measured.at_once} trials at once, timed one by one (side by side is slower)"
+    side, counts = "1 trial at a time", sorted(_at_once(plan, measured))
+    if counts[-1] > 1:
+        many = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+        side = f"{many} trials at once, timed one by one (side by side is slower)"
     console.print(f"on this {measured.device}: {side}", style="dim")
-    if plan.resources.gpu and measured.device == "cpu":
+    if any(needs.gpu for needs in plan.kinds()) and measured.device == "cpu":
         console.print("there is no GPU here: the hours are those of its CPU", style="yellow")
     for fit in estimate.budget:
         console.print(Text(_fit(fit), style="" if fit.fits else "yellow"))
@@ -201,10 +213,15 @@ def _cell(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _probe_json(measured: Probe, estimate: Estimate) -> dict[str, Any]:
+def _at_once(plan: Plan, measured: Probe) -> list[int]:
+    """Of each arm how many trials this machine runs side by side, were there no other arms."""
+    return [measured.room.at_once(needs) for needs in arm_needs(plan).values()]
+
+
+def _probe_json(plan: Plan, measured: Probe, estimate: Estimate) -> dict[str, Any]:
     return {
         "device": measured.device,
-        "at_once": measured.at_once,
+        "at_once": min(_at_once(plan, measured)),
         "unit": estimate.unit,
         "with_early_stopping": asdict(estimate.expected),
         "without_early_stopping": asdict(estimate.whole),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
-from sweeps.estimate import Arm, Stage
+from sweeps.estimate import Arm, Room, Stage
 from sweeps.failures import reason_of
 from sweeps.folder import GRID_SCALE
 from sweeps.plan import Plan
@@ -41,13 +42,13 @@ class Probe:
     Args:
         arms: By label; those that cannot run are not among them.
         troubles: By label, why an arm cannot run, in one line.
-        at_once: Trials that this machine runs side by side.
-        device: Where it was measured.
+        room: What this machine has for trials side by side.
+        device: Where those were measured that are given a GPU, if any are.
     """
 
     arms: Mapping[str, Arm]
     troubles: Mapping[str, GansweepError]
-    at_once: int
+    room: Room
     device: str
 
 
@@ -61,19 +62,23 @@ def probe(plan: Plan, plugins: Path) -> Probe:
     """
     import torch
 
-    # A machine whose GPU the trials do not ask for does not lend it to them either.
-    device = "cuda" if plan.resources.gpu and torch.cuda.is_available() else "cpu"
     # Of each arm the first of the longest, so that the epochs of all are covered.
     by_length = sorted(reversed(plan.trials), key=lambda trial: trial.epochs)
-    configs = {trial.arm: trial.config for trial in by_length}
-    labels = [arm.label for arm in plan.arms if arm.label in configs]
+    trials = {trial.arm: trial for trial in by_length}
+    labels = [arm.label for arm in plan.arms if arm.label in trials]
+    devices = set()
     arms: dict[str, Arm] = {}
     troubles: dict[str, GansweepError] = {}
     left = SECONDS
     with _as_a_worker(plan, plugins), _temporary_folder() as folder:
         for number, label in enumerate(labels):
+            needs = plan.needs(trials[label])
+            # A machine whose GPU a trial does not ask for does not lend it to it either.
+            device = "cuda" if needs.gpu and torch.cuda.is_available() else "cpu"
+            devices.add(device)
+            torch.set_num_threads(max(1, int(needs.cpu)))
             try:
-                training = _ready(RunConfig.of(configs[label]), folder, device)
+                training = _ready(RunConfig.of(trials[label].config), folder, device)
                 began = time.perf_counter()
                 share = max(0.0, left) / (len(labels) - number)
                 arms[label] = _timed(training, folder, began + share, [*arms.values()])
@@ -82,12 +87,12 @@ def probe(plan: Plan, plugins: Path) -> Probe:
                 troubles[label] = EnvironmentTrouble(f"arm {label} cannot run: {error}")
             except Exception as error:
                 troubles[label] = UserError(f"arm {label} cannot run: {reason_of(error)}")
-    return Probe(arms, troubles, _at_once(plan), device)
+    return Probe(arms, troubles, _room(plan), max(devices, default="cpu"))
 
 
 @contextmanager
 def _as_a_worker(plan: Plan, plugins: Path) -> Iterator[None]:
-    """This process as one of Ray's would be, with a trial's share of the machine."""
+    """This process as one of Ray's would be; its number of threads is as before afterwards."""
     import torch
 
     threads, without_bytecode = torch.get_num_threads(), sys.dont_write_bytecode
@@ -95,7 +100,6 @@ def _as_a_worker(plan: Plan, plugins: Path) -> Iterator[None]:
         sys.dont_write_bytecode = True  # Nothing is left beside the user's modules.
         run_plugins(plan.plugins, plugins)
         sys.dont_write_bytecode = without_bytecode
-        torch.set_num_threads(max(1, int(plan.resources.cpu)))
         yield
     finally:
         sys.dont_write_bytecode = without_bytecode
@@ -141,7 +145,7 @@ def _timed(training: Training, folder: Path, until: float, earlier: list[Arm]) -
             system.skip_to(begin)
         share = max(0.0, until - time.perf_counter()) / (len(begins) - number)
         seconds = min(max(share / 2, _SECONDS_EACH[0]), _SECONDS_EACH[1])
-        picture = _picture_seconds(training, seconds, next_one - begin)
+        picture = picture_seconds(training, seconds, next_one - begin)
         if known is None or time.perf_counter() < until:
             known = _score_seconds(training, share / 4)
         stages.append(Stage(begin, picture, known))
@@ -150,7 +154,7 @@ def _timed(training: Training, folder: Path, until: float, earlier: list[Arm]) -
     return Arm(tuple(reversed(stages)), pictures, keeping, checkpoint_bytes, grid_bytes)
 
 
-def _picture_seconds(training: Training, seconds: float, at_most: int) -> float:
+def picture_seconds(training: Training, seconds: float, at_most: int) -> float:
     """Seconds of training a picture, measured for some seconds or pictures."""
     system = training.system
     shown, seen, began = 0, 0, time.perf_counter()
@@ -198,11 +202,9 @@ def _kept(training: Training, folder: Path) -> tuple[float, int, int]:
     return seconds, size, len(png)
 
 
-def _at_once(plan: Plan) -> int:
-    """Trials that this machine runs side by side."""
+def _room(plan: Plan) -> Room:
+    """What this machine has for trials side by side."""
     import torch
 
-    fit = (os.cpu_count() or 1) / plan.resources.cpu
-    if plan.resources.gpu:
-        fit = min(fit, max(1, torch.cuda.device_count()) / plan.resources.gpu)
-    return max(1, int(min(fit, plan.resources.concurrent or fit)))
+    gpus = max(1, torch.cuda.device_count())
+    return Room(os.cpu_count() or 1, gpus, plan.resources.concurrent or math.inf)

@@ -12,18 +12,20 @@ from sweeps.results import Results, TrialResult
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of an arm in seconds of its trials, each of which had the sweep's resources.
+    """The cost of an arm in seconds of its trials.
 
     Args:
         search, confirm: Spent on either.
         spared: What the epochs that the search's trials did not train would have cost, at what an
             epoch of each trial cost; a trial that never reported is not counted.
+        gpu_seconds: What was spent, each trial's seconds times its share of GPUs.
     """
 
     arm: str
     search: float
     confirm: float
     spared: float
+    gpu_seconds: float = 0.0
 
 
 def costs(results: Results) -> list[Cost]:
@@ -39,6 +41,11 @@ def costs(results: Results) -> list[Cost]:
                 for trial in phases[phase].get(arm, [])
             ),
             spared=sum(_spared(results, trial) for trial in trials),
+            gpu_seconds=sum(
+                seconds(trial) * results.plan.needs(trial.trial).gpu
+                for phase in phases.values()
+                for trial in phase.get(arm, [])
+            ),
         )
         for arm, trials in phases["explore"].items()
     ]
@@ -56,7 +63,7 @@ def receipt(results: Results) -> Table:
 
     GPU-hours where there were GPUs, confirmations where there are any.
     """
-    rows, gpu = costs(results), results.plan.resources.gpu
+    rows, gpu = costs(results), any(needs.gpu for needs in results.plan.kinds())
     confirmed = results.plan.confirm is not None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("cost", no_wrap=True)
@@ -69,12 +76,13 @@ def receipt(results: Results) -> Table:
         sum(row.search for row in rows),
         sum(row.confirm for row in rows),
         sum(row.spared for row in rows),
+        sum(row.gpu_seconds for row in rows),
     )
     for row in [*rows, total] if len(rows) > 1 else rows:
         confirm = [clock(row.confirm)] if confirmed else []
         cells = [clock(row.search), *confirm, clock(row.spared)]
         if gpu:
-            cells.append(f"{(row.search + row.confirm) * gpu / 3600:.2f}")
+            cells.append(f"{row.gpu_seconds / 3600:.2f}")
         table.add_row(row.arm, *cells)
     return table
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 from gancore import schema
-from gancore.schema import Count, NonNegative, Positive, Whole
+from gancore.schema import Count, Positive, Whole
+from sweeps.needs import Case, Needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(Needs):
     """What one trial is given, and how many run at a time.
 
     Args:
@@ -76,11 +78,44 @@ class Resources:
         trial_timeout: Minutes without a report after which a trial counts as hung: its worker is
             killed, and it has failed. Longer than the longest epoch, and than its pictures take to
             be prepared. None waits for ever.
+        of: Exceptions; the first that holds for a trial decides what it is given.
+        auto: The share of a GPU is measured for each arm (`gpu: auto` in a file); `gpu` is then
+            one, which a trial has whose share is not decided yet.
     """
 
-    cpu: Positive = 1
-    gpu: NonNegative = 0
-    memory_gb: Positive | None = None
     concurrent: Count | None = None
     retries: Whole = 2
     trial_timeout: Positive | None = None
+    of: tuple[Case, ...] = ()
+    auto: bool = False
+
+    def __post_init__(self) -> None:
+        # A plan's file has them as plain data.
+        cases = (Case(**case) if isinstance(case, dict) else case for case in self.of)
+        object.__setattr__(self, "of", tuple(cases))
+
+    def needs(self, varied: Mapping[str, Any], share: float | None = None) -> Needs:
+        """What a trial with these values by dotted path is given.
+
+        Args:
+            share: Of a GPU, where that was measured.
+        """
+        usual, case = self.usual(share), self._case(varied)
+        return case.needs(usual) if case else usual
+
+    def usual(self, share: float | None = None) -> Needs:
+        """What a trial is given that comes under no exception."""
+        gpu = self.gpu if share is None else share
+        return Needs(cpu=self.cpu, gpu=gpu, memory_gb=self.memory_gb)
+
+    def is_auto(self, varied: Mapping[str, Any]) -> bool:
+        """Whether the share of a trial with these values is to be measured."""
+        case = self._case(varied)
+        return self.auto and not (case and "gpu" in case.gives)
+
+    def _case(self, varied: Mapping[str, Any]) -> Case | None:
+        return next((case for case in self.of if case.holds(varied)), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data; a section without exceptions has no word of them."""
+        return {key: v for key, v in asdict(self).items() if v or key not in ("of", "auto")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,16 +14,16 @@ from gancore.catalogue import Catalogue
 from gancore.config import Evaluation, options_of
 from gancore.schema import Refused, show, unknown
 from gancore.verdicts import AILMENTS
-from sweeps import plugins, repeatable
+from sweeps import plugins
+from sweeps.cases import CaseReader
 from sweeps.check import RunCheck
 from sweeps.compose import Composer
+from sweeps.conflicts import Conflicts
 from sweeps.dimensions import SECTIONS, DimensionReader
 from sweeps.folder import NAME
 from sweeps.paths import WHY_NOT, Paths
-from sweeps.schedule.rungs import rung_epochs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import MAX_TRIALS, Range, Search, Space
-from sweeps.variation import changeable
 from sweeps.yamlfile import Document, Problem, Problems, SpecError, Where, parse_yaml, read_yaml
 
 ENOUGH = 500
@@ -148,13 +148,14 @@ class _Reader:
         sections = {name: self.mapping(name) for name in SECTIONS}
         stop_on = self.stop_on()
         composer = Composer.of(base, objective, sections, catalogue)
-        space = self.space(composer, sections, search, catalogue)
-        self.check_conflicts(composer.fixed(), space, schedule, resources)
-        self.check_population(search, schedule, space)
-        self.check_budget(budget, resources)
-        if not self.problems.found and repeatable.is_asked(composer.fixed(), space):
-            for where, why in repeatable.conflicts(search, schedule, budget, resources):
-                self.problems.add(where, ".".join(where), f"deterministic: {why}")
+        reader = self.reader(composer, sections, catalogue)
+        space = self.space(reader, composer, sections, search, catalogue)
+        cases = CaseReader(self.problems, reader, space, search).cases(self.value)
+        resources = replace(resources, of=cases)
+        run = composer.fixed()
+        Conflicts(
+            self.problems, self.folder, run, space, search, schedule, resources, budget
+        ).check()
         name = self.name()
         self.problems.refuse()
         return SweepSpec(
@@ -241,9 +242,14 @@ class _Reader:
         """A section of plain options; what is wrong is noted and left at its default."""
         if key == "schedule" and isinstance(self.value.get(key), str):
             self.value[key] = {"name": self.value[key]}  # `schedule: none`
-        known = options_of(kind)
-        values = {}
+        known = {name: option for name, option in options_of(kind).items() if name != "auto"}
+        values: dict[str, Any] = {}
         for name, value in self.mapping(key).items():
+            if (key, name) == ("resources", "of"):
+                continue  # Its conditions are read when the space is known (see `sweeps.cases`).
+            if (key, name, value) == ("resources", "gpu", "auto"):
+                values |= {"gpu": 1.0, "auto": True}
+                continue
             where, dotted = (key, name), f"{key}.{name}"
             if name not in known:
                 self.problems.add(where, dotted, unknown("key", name, known))
@@ -261,20 +267,26 @@ class _Reader:
             self.problems.add(("base", key), key, f"does not belong in base: {WHY_NOT[key]}")
         return {key: value for key, value in given.items() if key not in WHY_NOT}
 
+    def reader(
+        self, composer: Composer, sections: Mapping[str, Mapping[str, Any]], catalogue: Catalogue
+    ) -> DimensionReader:
+        """What reads the search space."""
+        runs = [composer.fixed(system) for system in composer.systems] or [composer.fixed()]
+        others = [given for key, given in self.value.items() if key not in self.keys]
+        paths = Paths.of(runs, sections, others, catalogue)
+        return DimensionReader(self.problems, paths, paths.decided(runs))
+
     def space(
         self,
+        reader: DimensionReader,
         composer: Composer,
         sections: Mapping[str, Mapping[str, Any]],
         search: Search,
         catalogue: Catalogue,
     ) -> Space:
         """The search space, once every planned run has been checked."""
-        runs = [composer.fixed(system) for system in composer.systems] or [composer.fixed()]
         if not any(sections.values()) and not self.problems.found:
             self.problems.add((), "", "nothing is varied: name values under scientific or nuisance")
-        others = [given for key, given in self.value.items() if key not in self.keys]
-        paths = Paths.of(runs, sections, others, catalogue)
-        reader = DimensionReader(self.problems, paths, paths.decided(runs))
         space = reader.space(sections)
         self.check_points(space, search)
         RunCheck(
@@ -282,7 +294,7 @@ class _Reader:
             search=search,
             config=composer,
             catalogue=catalogue,
-            paths=paths,
+            paths=reader.paths,
             broken=reader.broken,
             problems=self.problems,
         ).run(MAX_TRIALS if self.fits(space, search) else ENOUGH)
@@ -319,78 +331,3 @@ class _Reader:
         message = f"{count} trials; the limit is {MAX_TRIALS:,}"
         self.problems.add(where, ".".join(map(str, where)), message)
         return False
-
-    def check_conflicts(
-        self, run: Mapping[str, Any], space: Space, schedule: Schedule, resources: Resources
-    ) -> None:
-        """What is wrong though each value is right by itself."""
-        search = self.mapping("search")
-        if search.get("method") == "grid" and "trials_each" in search:
-            method = self.at("search", "method")
-            message = f"a grid search{method} tries every point once: leave this out"
-            self.problems.add(("search", "trials_each"), "search.trials_each", message)
-        if schedule.name == "none":
-            for key in self.mapping("schedule").keys() - {"name"}:
-                message = (
-                    f"has no use with schedule none{self.at('schedule', 'name')}: leave it out"
-                )
-                self.problems.add(("schedule", key), f"schedule.{key}", message)
-        if schedule.calibrate is not None:
-            if not (self.folder / schedule.calibrate).exists():
-                message = f"no file or folder {show(schedule.calibrate)} beside the sweep file"
-                self.problems.add(("schedule", "calibrate"), "schedule.calibrate", message)
-            for key in self.mapping("schedule").keys() & {"grace", "eta"}:
-                message = f"calibrate{self.at('schedule', 'calibrate')} chooses it: leave one out"
-                self.problems.add(("schedule", key), f"schedule.{key}", message)
-        varied = [d for d in (*space.scientific, *space.nuisance) if d.path == "epochs"]
-        lengths = varied[0].values.corners if varied else [run["epochs"]]
-        most = max((n for n in lengths if isinstance(n, int)), default=schedule.grace)
-        if schedule.name == "asha" and 1 <= most < schedule.grace:
-            line = self.at(*varied[0].where) if varied else self.at("base", "epochs")
-            message = f"{schedule.grace} is more than the {most} epochs of a run{line}"
-            self.problems.add(("schedule", "grace"), "schedule.grace", message)
-        rungs = len(list(rung_epochs(schedule.grace, schedule.eta, most)))
-        if schedule.calibrate is None and schedule.brackets > rungs + 1:
-            message = f"{rungs} rungs make at most {rungs + 1} brackets, the last without a rung"
-            self.problems.add(("schedule", "brackets"), "schedule.brackets", message)
-        if resources.gpu > 1 and resources.gpu % 1:
-            message = f"more than one GPU must be a whole number of them, got {resources.gpu:g}"
-            self.problems.add(("resources", "gpu"), "resources.gpu", message)
-
-    def check_population(self, search: Search, schedule: Schedule, space: Space) -> None:
-        """A population takes from the schedule only when it turns, and how many it replaces."""
-        if search.method != "pbt":
-            return
-        method = f"method pbt{self.at('search', 'method')}"
-        if search.trials_each < schedule.eta:
-            message = (
-                f"{method} replaces 1 of {schedule.eta} (schedule.eta), which of "
-                f"{search.trials_each} is none: take at least {schedule.eta}"
-            )
-            self.problems.add(("search", "trials_each"), "search.trials_each", message)
-        usual = Schedule()
-        for key in ("name", "variant", "brackets", "within", "calibrate"):
-            if getattr(schedule, key) != getattr(usual, key):
-                message = f"{method} takes only grace and eta from the schedule: leave this out"
-                self.problems.add(("schedule", key), f"schedule.{key}", message)
-        paths = [dimension.path for dimension in space.nuisance]
-        if "epochs" in paths:
-            message = f"{method} compares trials of equal length: set it in base"
-            self.problems.add(("nuisance", "epochs"), "epochs", message)
-        if not any(map(changeable, space.nuisance)) and not self.problems.found:
-            message = (
-                f"{method} changes values in mid-training: vary a number of generator, "
-                "discriminator, loss or penalty"
-            )
-            self.problems.add(("nuisance",), "nuisance", message)
-
-    def check_budget(self, budget: Budget, resources: Resources) -> None:
-        """A limit that nothing counts against is none."""
-        if budget.gpu_hours and not resources.gpu:
-            message = "trials use no GPU (resources.gpu is 0): use hours, or give them one"
-            self.problems.add(("budget", "gpu_hours"), "budget.gpu_hours", message)
-
-    def at(self, *where: str | int) -> str:
-        """` (line 7)` where a value has a line of its own."""
-        line = self.document.lines.get(where)
-        return f" (line {line})" if line else ""

@@ -27,9 +27,11 @@ class Spending:
         self._clock = clock
         self._began = clock()
         self._hours = _earlier_hours(results)
-        self._trial_hours = sum(attempt_seconds(results, uid) for uid in results.trials) / HOUR
+        self._results = results
+        earlier = {uid: attempt_seconds(results, uid) / HOUR for uid in results.trials}
+        self._gpu_hours = sum(hours * self._gpu(uid) for uid, hours in earlier.items())
         self._epochs = results.epochs_done
-        self._epoch_hours = self._trial_hours
+        self._epoch_hours, self._epoch_gpu_hours = sum(earlier.values()), self._gpu_hours
         self._since: dict[str, float] = {}
         self._heard: dict[str, float] = {}
         self._at_once = 1
@@ -43,35 +45,44 @@ class Spending:
         """A trial has trained one epoch more."""
         now = self._clock()
         self._epochs += 1
-        self._epoch_hours += (now - self._heard.get(uid, now)) / HOUR
+        hours = (now - self._heard.get(uid, now)) / HOUR
+        self._epoch_hours += hours
+        self._epoch_gpu_hours += hours * self._gpu(uid)
         self._heard[uid] = now
 
     def ends(self, uid: str) -> None:
         """A trial has given its machine back."""
-        self._trial_hours += (self._clock() - self._since.pop(uid, self._clock())) / HOUR
+        seconds = self._clock() - self._since.pop(uid, self._clock())
+        self._gpu_hours += seconds * self._gpu(uid) / HOUR
 
     @property
     def hours(self) -> float:
         return self._hours + (self._clock() - self._began) / HOUR
 
     @property
-    def trial_hours(self) -> float:
-        """Of all trials together, those that run now among them."""
+    def gpu_hours(self) -> float:
+        """Of all trials together, those that run now among them, each times its share of GPUs."""
         now = self._clock()
-        return self._trial_hours + sum(now - since for since in self._since.values()) / HOUR
+        running = ((now - since) * self._gpu(uid) for uid, since in self._since.items())
+        return self._gpu_hours + sum(running) / HOUR
+
+    def _gpu(self, uid: str) -> float:
+        plan = self._results.plan  # Trials join it.
+        return plan.needs(plan.trial(uid)).gpu
 
     def exhausted(self, epochs_reserved: int = 0) -> str:
         """Why nothing more may be spent, in words; empty where something may.
 
         Args:
             epochs_reserved: Epochs that should still be possible afterwards, at what an epoch has
-                cost so far; at most half of the budget is kept for them.
+                cost so far, over all arms; at most half of the budget is kept for them.
         """
         each = self._epoch_hours / self._epochs if self._epochs else 0.0
-        budget, gpu = self.plan.budget, self.plan.resources.gpu
+        gpu_each = self._epoch_gpu_hours / self._epochs if self._epochs else 0.0
+        budget = self.plan.budget
         limits = (
             ("hours", budget.hours, self.hours, each / self._at_once),
-            ("GPU-hours", budget.gpu_hours, self.trial_hours * gpu, each * gpu),
+            ("GPU-hours", budget.gpu_hours, self.gpu_hours, gpu_each),
         )
         for name, limit, used, epoch in limits:
             if limit is None:

@@ -26,6 +26,7 @@ from sweeps import (
     plugins,
     preflight,
     provenance,
+    sharing,
     storage,
     tracking,
     trust,
@@ -42,6 +43,7 @@ from sweeps.leaving import end_now, leave, resume_command, watched
 from sweeps.options import Options
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results, TrialResult
+from sweeps.shares.fence import fence
 from sweeps.signals import Signals
 from sweeps.version import code_version
 
@@ -86,7 +88,7 @@ def run(source: Source, options: Options | None = None, *, name: str | None = No
     with folder.built(place.parent, place.name) as draft:
         write_atomically(draft / COPY, spec.text.encode())
         plugins.copy(spec.plugin_roots(), draft)
-        plan.write(draft)
+        sharing.decided(plan, draft / "plugins", options).write(draft)
         trust.remember(draft)
     return _execute(place, options)
 
@@ -200,6 +202,10 @@ def _execute(
             plan = Plan.read(place)
             plan = plan.after({"kind": "amend", **amended}) if amended else plan
             preflight.check(plan, place.parent, local=options.address is None)
+            if amended:
+                with signals.breaking():
+                    shares = sharing.decided(plan, place / "plugins", options).shares
+                amended = {**amended, "shares": shares} if shares else amended
         identity = journal.sweep_id(place) or planfile.identity(place) or uuid.uuid4().hex
         log.append(
             "sweep", state="running", id=identity, pid=os.getpid(), code_version=code_version()
@@ -255,7 +261,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Sig
                     before_sweep(plan, place.parent)
             signals.arm()
             stack.enter_context(_head_watched(place, options.address))
-            cluster.check_resources(plan.resources, local=options.address is None)
+            cluster.check_resources(plan, local=options.address is None)
             _tune(place, plan, log, options.verbose, signals)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
@@ -328,14 +334,14 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
     # As many as Tune itself keeps ready where it knows all trials; the dispatcher may give fewer.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
     halt = Halt(signals)
-    resources: dict[str, float] = {"cpu": plan.resources.cpu, "gpu": plan.resources.gpu}
-    if plan.resources.memory_gb:
-        resources["memory"] = plan.resources.memory_gb * 1e9
     trainable = tune.with_parameters(
         train_on_worker, sweep=str(place), versions=handshake.versions()
     )
     tuner = tune.Tuner(
-        tune.with_resources(trainable, resources),
+        # Each trial's own: Tune reuses the worker of a trial only for one that needs the same.
+        tune.with_resources(
+            trainable, lambda config: tune.PlacementGroupFactory([config["bundle"]])
+        ),
         tune_config=tune.TuneConfig(
             search_alg=Handout(dispatcher, halt),
             scheduler=RuleScheduler(dispatcher, halt),
@@ -378,6 +384,8 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, versions: dict[str, s
         determinism.prepare()
     # `cuda.is_available` would also answer for a GPU that belongs to another trial.
     device = "cuda" if ray.get_gpu_ids() else "cpu"
+    if device == "cuda":
+        fence(config["bundle"]["GPU"])
     node = ray.get_runtime_context().get_node_id()
     for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
         tune.report(vars(progress))

@@ -103,7 +103,7 @@ def _ask(asked: Asked, *, joined: bool = False, thorough: bool = True) -> Eviden
         trains=trains,
         refused=refused,
         misfits=tuple(_misfits(plan, joined=joined)) if plan else (),
-        gpu=plan.resources.gpu if plan else 0.0,
+        gpu=max(needs.gpu for needs in plan.kinds()) if plan else 0.0,
     )
 
 
@@ -112,7 +112,7 @@ def _misfits(plan: Plan, *, joined: bool) -> Iterator[str]:
         yield from map(str, preflight.misfits(plan))
         return
     try:
-        cluster.check_resources(plan.resources, local=False)
+        cluster.check_resources(plan, local=False)
     except UserError as error:
         yield str(error)
 

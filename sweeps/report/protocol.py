@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sweeps.needs import told
 from sweeps.plan import Plan
 from sweeps.results import Results
 
@@ -26,6 +27,7 @@ def sweep_facts(name: str, results: Results) -> dict[str, Any]:
         "epochs_planned": results.epochs_planned,
         "digest": plan.digest,
         "schedule": _schedule(plan),
+        "resources": told(plan.kinds()),
         "repeats": repetition(results),
         "text": path.read_text(encoding="utf-8") if path.is_file() else "",
     }

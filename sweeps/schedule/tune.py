@@ -13,6 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.needs import Needs
 from sweeps.schedule.decision import Decision
 from sweeps.signals import Signals
 
@@ -27,6 +28,8 @@ class Dispatch(Protocol):
     def over(self) -> bool: ...
 
     def next(self) -> str | None: ...
+
+    def needs(self, uid: str) -> Needs: ...
 
     def began(self, uid: str) -> None: ...
 
@@ -107,7 +110,7 @@ class Handout(Searcher):
             if uid is None:
                 return Searcher.FINISHED if self._dispatch.over else None
             self._uids[trial_id] = uid
-            return {"uid": uid}
+            return {"uid": uid, "bundle": _bundle(self._dispatch.needs(uid))}
         return None
 
     def on_trial_complete(
@@ -212,6 +215,12 @@ class RuleScheduler(FIFOScheduler):
             )
             goes_on = not ended and decision.action == "go_on" and not self._halt.ending
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+def _bundle(needs: Needs) -> dict[str, float]:
+    """What a trial is given, under Ray's names and in bytes."""
+    memory = {"memory": needs.memory_gb * 1e9} if needs.memory_gb else {}
+    return {"CPU": needs.cpu, "GPU": needs.gpu, **memory}
 
 
 def _told(trial: Trial) -> str:

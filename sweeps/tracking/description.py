@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from gancore.config import flatten
 from sweeps import journal
+from sweeps.needs import told
 from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results, TrialResult
 
@@ -24,6 +25,7 @@ SWEEP = "gansweep.sweep"
 ARM = "gansweep.arm"
 KIND = "gansweep.kind"
 TRIAL = "gansweep.trial"
+RESOURCES = "gansweep.resources"
 EVALUATED = "gansweep.evaluated"
 
 EVALUATIONS = "evaluations"
@@ -190,7 +192,12 @@ def sweep_params(plan: Plan) -> dict[str, str]:
     if plan.search.method == "pbt":  # It has no rungs: of a schedule it takes two numbers.
         schedule = {key: schedule[key] for key in ("grace", "eta")}
     search = {"method": plan.search.method, "seed": plan.search.seed}
-    ways = {"search": search, "schedule": schedule, "resources": vars(plan.resources)}
+    resources = plan.resources.as_json()
+    if resources.pop("auto", False):
+        resources["gpu"] = "auto"
+    if plan.resources.of or plan.shares:
+        resources["of"] = told(plan.kinds())
+    ways = {"search": search, "schedule": schedule, "resources": resources}
     facts = {
         "objective": plan.objective,
         "goal": plan.goal,

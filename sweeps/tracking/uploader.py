@@ -198,6 +198,7 @@ class Uploader:
         values += description.best_values(result, sent.epoch)
         values = self._lacking(trial.uid, values)
         tags = {PARENT: parent, **description.trial_tags(result, state, self.sweep.name)}
+        tags[description.RESOURCES] = str(self.results.plan.needs(trial))
         tags[notes.TAG] = notes.of_trial(self.results, result, state, pages)
         with tempfile.TemporaryDirectory() as scratch:
             # The untrained generator's grid comes first: MLflow's slider starts at step 0.

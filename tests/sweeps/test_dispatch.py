@@ -141,7 +141,7 @@ def test_gpu_hours_count_every_trial_by_its_share(tmp_path: Path) -> None:
     for uid in ("000-hinge", "001-minimax"):
         spending.begins(uid)
     clock.now = 3 * HOUR
-    assert spending.trial_hours == pytest.approx(6)
+    assert spending.gpu_hours == pytest.approx(3)
     assert spending.exhausted() == ""
     spending.ends("000-hinge")
     clock.now = 5 * HOUR
@@ -151,7 +151,7 @@ def test_gpu_hours_count_every_trial_by_its_share(tmp_path: Path) -> None:
 def test_the_hours_of_earlier_runs_count_and_those_between_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = place_of(tmp_path)
+    place = place_of(tmp_path, resources={"gpu": 1})
     now = 0.0
     monkeypatch.setattr("time.time_ns", lambda: int(now * 1e9))
     first = Plan.read(place).trials[0]
@@ -168,7 +168,7 @@ def test_the_hours_of_earlier_runs_count_and_those_between_do_not(
     results = Results.read(place)
     spending = Spending(results.plan, results, Clock())
     assert spending.hours == pytest.approx(4)
-    assert spending.trial_hours == pytest.approx(3)
+    assert spending.gpu_hours == pytest.approx(3)
 
 
 def test_gpu_hours_without_a_gpu_are_refused() -> None:

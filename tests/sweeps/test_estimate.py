@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sweeps import SweepSpec, make_plan
-from sweeps.estimate import Arm, Estimate, Estimator, Stage
+from sweeps.estimate import Arm, Estimate, Estimator, Room, Stage
 from sweeps.forecast import Outlook
 
 HOUR = 3600.0
@@ -30,7 +30,7 @@ def estimate(cheap: float = 1.0, dear: float = 2.0, at_once: int = 2, **changes:
         **changes,
     }
     arms = {"hinge": arm(cheap * HOUR), "wasserstein_gp": arm(dear * HOUR)}
-    return Estimator(make_plan(SweepSpec.of(content)), arms, at_once).estimate()
+    return Estimator(make_plan(SweepSpec.of(content)), arms, Room(trials=at_once)).estimate()
 
 
 def test_an_arm_whose_epochs_cost_twice_is_weighed_twice() -> None:

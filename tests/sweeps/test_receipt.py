@@ -46,7 +46,7 @@ def results(tmp_path: Path) -> Results:
 
 def test_arms_are_added_up_and_what_was_spared_costs_what_it_would_have(results: Results) -> None:
     assert costs(results) == [
-        Cost("hinge", search=10 * 90 + 4 * 60, confirm=0, spared=6 * 60),
+        Cost("hinge", search=10 * 90 + 4 * 60, confirm=0, spared=6 * 60, gpu_seconds=570),
         Cost("minimax", search=0, confirm=0, spared=0),
     ]
 

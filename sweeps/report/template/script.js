@@ -29,7 +29,7 @@ function protocol() {
   }
   for (const one of DATA.sweeps) {
     body.append(h("div", { class: "card" }, h("h3", {}, `Sweep ${one.name}`),
-      list({ state: one.state, trials: `${one.ended} of ${one.trials} ended`, epochs: `${one.epochs_done} of ${one.epochs_planned}`, schedule: one.schedule, repeats: one.repeats, plan: one.digest }),
+      list({ state: one.state, trials: `${one.ended} of ${one.trials} ended`, epochs: `${one.epochs_done} of ${one.epochs_planned}`, schedule: one.schedule, "resources of a trial": one.resources, repeats: one.repeats, plan: one.digest }),
       one.text ? h("details", { open: true }, h("summary", {}, "sweep.yaml"), h("pre", {}, one.text)) : null));
   }
 }
