@@ -66,7 +66,8 @@ class TestThroughRay:
         assert all(r.verdict == "healthy" for r in good)
         assert results.leaderboard[0][1][0].best is not None
 
-    @pytest.mark.parametrize("method", [pytest.param("sobol", marks=pytest.mark.slow), "tpe"])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", ["sobol", "tpe"])
     def test_what_waited_is_promoted_and_the_best_confirmed(
         self, tmp_path: Path, method: str
     ) -> None:

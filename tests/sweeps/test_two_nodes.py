@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SWEEP = """
 base:
   data: digits
@@ -44,6 +46,7 @@ cluster.shutdown()
 """
 
 
+@pytest.mark.slow
 def test_trials_run_on_both_nodes_of_a_running_cluster(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "two.yaml").write_text(SWEEP)
     done = subprocess.run(
