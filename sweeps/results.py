@@ -12,7 +12,8 @@ from pathlib import Path
 from signal import SIGINT
 
 from gancore.files import write_atomically
-from sweeps import journal
+from sweeps import bucket, journal
+from sweeps.errors import EnvironmentTrouble
 from sweeps.outcome import ENDED, Point, State, TrialResult
 from sweeps.plan import Plan, Trial
 
@@ -61,10 +62,20 @@ class Results:
 
         Args:
             only: The one trial that is looked at: then the cost does not grow with the sweep.
+
+        Raises:
+            EnvironmentTrouble: The bucket in which the sweep lies does not answer; nothing has
+                been taken in.
         """
         # Read first, since a trial must have joined to be known; applied last, since a driver's
         # word on a trial comes after the trial's own.
+        mark = self._marks.get(journal.DRIVER, journal.Mark())
         driver = self._new(journal.DRIVER)
+        try:
+            bucket.of(self.folder).pull_journals(only)
+        except EnvironmentTrouble:
+            self._marks[journal.DRIVER] = mark
+            raise
         for record in driver:
             self._plan_anew(record)
         for writer in journal.writers(self.folder) if only is None else [only]:
