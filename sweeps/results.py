@@ -76,8 +76,7 @@ class Results:
         except EnvironmentTrouble:
             self._marks[journal.DRIVER] = mark
             raise
-        for record in driver:
-            self._plan_anew(record)
+        self._plan_anew(driver)
         for writer in journal.writers(self.folder) if only is None else [only]:
             if writer in self.trials and not self._has_settled(writer):
                 for record in self._new(writer):
@@ -135,17 +134,14 @@ class Results:
             self.plan = self.plan.joined([trial])
             self.trials[trial.uid] = TrialResult(trial, self.plan.objective, self.plan.goal)
 
-    def _plan_anew(self, record: journal.Record) -> None:
+    def _plan_anew(self, records: list[journal.Record]) -> None:
         """What the driver says of the plan; again, it changes nothing."""
-        if record["kind"] == "join":
-            self.join(Trial(**record["trial"]))
-        if record["kind"] not in ("amend", "retire"):
+        plan = self.plan.after(*records)
+        if plan is self.plan:
             return
-        self.plan = self.plan.after(record)
-        for trial in self.plan.trials:
-            known = self.trials.setdefault(
-                trial.uid, TrialResult(trial, self.plan.objective, self.plan.goal)
-            )
+        self.plan = plan
+        for trial in plan.trials:
+            known = self.trials.setdefault(trial.uid, TrialResult(trial, plan.objective, plan.goal))
             known.trial = trial
 
     @property
