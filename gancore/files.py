@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -55,8 +56,13 @@ def clear_temporaries(folder: Path, older_than: float = 0.0) -> None:
     """
     for path in folder.glob(".*"):
         with suppress(FileNotFoundError):
-            if _TEMPORARY.fullmatch(path.name) and _age(path) >= older_than:
+            if is_temporary(path.name) and _age(path) >= older_than:
                 path.unlink()
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that somebody is writing, or was when he was killed."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def _age(path: Path) -> float:
@@ -84,6 +90,18 @@ def write_json(path: Path, content: Any) -> None:
     """Writes JSON atomically, indented for people; NaN and infinity are refused."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
+
+
+def is_locked(file: Path) -> bool:
+    """Whether some process, this one included, holds a file's lock."""
+    try:
+        with file.open("r") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def fsync_folder(folder: Path) -> None:

@@ -345,6 +345,7 @@ def _finish(
     accept_data_change: bool = False,
 ) -> None:
     """Runs to the end on this terminal and leaves with the exit code that says how it went."""
+    from sweeps.bucket import spoken
     from sweeps.console import Console
     from sweeps.options import Options
     from sweeps.terminal import following, print_end
@@ -360,7 +361,7 @@ def _finish(
         watch=following(console),
     )
     results = start(options)
-    elsewhere = "" if storage == Path("runs") else f" --storage {storage}"
+    elsewhere = "" if storage == Path("runs") else f" --storage {spoken(storage)}"
     print_end(results, console, elsewhere)
     sys.exit(results.exit_code)
 

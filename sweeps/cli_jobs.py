@@ -41,7 +41,7 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--storage",
     envvar="GANSWEEP_STORAGE",
     show_envvar=True,
-    help="Folder of all sweeps, which every node of the cluster sees.",
+    help="Folder of all sweeps that every node of the cluster sees, or s3://bucket/path.",
 )
 @click.option("--name", help="Name of the sweep; default: the file's.")
 @click.option("--detach", is_flag=True, help="Print the job's id and leave it alone.")

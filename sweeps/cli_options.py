@@ -9,15 +9,27 @@ from typing import Any
 import click
 
 
+class Storage(click.Path):
+    """A folder of sweeps, or the one of this machine that stands for a bucket."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from sweeps import bucket
+
+        if isinstance(value, str) and bucket.is_address(value):
+            return bucket.folder_of(value)
+        return super().convert(value, param, ctx)
+
+
 def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Where all sweeps lie."""
     return click.option(
         "--storage",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=Storage(path_type=Path, file_okay=False),
+        metavar="PLACE",
         default=Path("runs"),
         show_default=True,
         envvar="GANSWEEP_STORAGE",
-        help="Folder of all sweeps; on a cluster, one that every node sees.",
+        help="Folder of all sweeps, on a cluster one that every node sees; or s3://bucket/path.",
     )(command)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sweeps.plan import Plan, Trial, uid_of
+from sweeps.naming import uid_of
+from sweeps.plan import Plan, Trial
 from sweeps.results import Results
 from sweeps.space import seed_of
 

@@ -16,7 +16,7 @@ from gancore.contradictions import contradictions
 from gancore.errors import Unavailable
 from gancore.files import write_json
 from gancore.schema import unknown
-from sweeps import plugins, trust
+from sweeps import bucket, plugins, trust
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.folder import trial_folder
 from sweeps.plan import Plan
@@ -118,7 +118,9 @@ def evaluate(place: Path, uid: str | None, epoch: int | None, asked: Asked) -> E
     chosen = config.evaluation
     name = f"{path.stem}-{chosen.samples}-{chosen.features}-seed{asked.seed}.json"
     facts = {"sweep": place.name, "trial": uid, **found}
-    return _keep(trial_folder(place, uid) / EVALUATIONS / name, facts)
+    kept = _keep(trial_folder(place, uid) / EVALUATIONS / name, facts)
+    bucket.of(place).push(kept.path)
+    return kept
 
 
 def _config(config: RunConfig, asked: Asked) -> RunConfig:

@@ -16,7 +16,8 @@ from sweeps import journal, planfile
 from sweeps.edits import Edit, edits, meaning
 from sweeps.errors import UserError
 from sweeps.journal import Journal
-from sweeps.plan import Arm, Plan, Trial, make_plan, uid_of
+from sweeps.naming import uid_of
+from sweeps.plan import Arm, Plan, Trial, make_plan
 from sweeps.results import Results, TrialResult
 from sweeps.schedule.decision import GO_ON
 from sweeps.schedule.scheduled import Scheduled

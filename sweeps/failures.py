@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sweeps.errors import EnvironmentTrouble, GansweepError
-from sweeps.leaving import resume_command
+from sweeps.folder import resume_command
 from sweeps.results import Results, TrialResult
 from sweeps.secret import scrubbed
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import time
@@ -15,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from gancore.files import fsync_folder
+from gancore.files import fsync_folder, is_locked
+from sweeps import bucket
 from sweeps.errors import Busy, EnvironmentTrouble, UserError
 
 REPORT = "report"
@@ -58,6 +60,8 @@ def built(storage: Path, name: str) -> Iterator[Path]:
     try:
         with owned(draft):
             yield draft
+            if not bucket.of(place).publish(draft):
+                raise taken(place)
             try:
                 draft.rename(place)
             except OSError:
@@ -73,12 +77,24 @@ def built(storage: Path, name: str) -> Iterator[Path]:
 def taken(place: Path) -> Busy:
     """Why no new sweep can have a name, and the way on."""
     name = place.name
+    bucket.of(place).pull()
     if not is_sweep(place):
         return Busy(f"{place} is there and is no sweep: remove it, or choose another --name")
+    where = bucket.spoken(place.parent)
+    command = resume_command(place) if bucket.is_address(where) else f"gansweep resume {name}"
     return Busy(
-        f"a sweep {name!r} exists in {place.parent}: go on with `gansweep resume {name}`, "
+        f"a sweep {name!r} exists in {where}: go on with `{command}`, "
         "or choose another name with --name"
     )
+
+
+def resume_command(place: Path) -> str:
+    """What a user types to go on with a sweep, from the folder that this process runs in."""
+    where = bucket.spoken(place.parent)
+    if bucket.is_address(where):
+        return f"gansweep resume {place.name} --storage {shlex.quote(where)}"
+    usual = place.parent == (Path.cwd() / "runs").resolve()
+    return f"gansweep resume {place.name if usual else shlex.quote(str(place))}"
 
 
 def _sweep_away(storage: Path, name: str) -> None:
@@ -98,14 +114,17 @@ def find(storage: Path, name: str) -> Path:
     if is_sweep(as_path):
         return as_path.resolve()
     folder = named(storage, name)
+    bucket.of(folder).pull()
     if not is_sweep(folder):
-        known = ", ".join(p.name for p in every(storage)) or "none"
-        raise UserError(f"no sweep {name!r} in {storage} (there: {known})")
+        known = ", ".join(bucket.names(storage) or [p.name for p in every(storage)]) or "none"
+        raise UserError(f"no sweep {name!r} in {bucket.spoken(storage)} (there: {known})")
     return folder
 
 
 def every(storage: Path) -> list[Path]:
     """The sweeps of a storage folder, by name."""
+    for name in bucket.names(storage) or ():
+        bucket.of(storage / name).pull()
     if not storage.is_dir():
         return []
     return sorted(p for p in storage.glob("[!.]*") if is_sweep(p))
@@ -134,7 +153,8 @@ def owned(folder: Path) -> Iterator[None]:
         since = time.strftime("%F %T")
         stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
         stream.flush()
-        yield
+        with bucket.of(folder).held():
+            yield
 
 
 def _take(stream: TextIO, folder: Path) -> None:
@@ -158,14 +178,7 @@ def _take(stream: TextIO, folder: Path) -> None:
 
 def is_owned(folder: Path) -> bool:
     """Whether some process is running the sweep now."""
-    try:
-        with (folder / LOCK).open("r") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False
+    return is_locked(folder / LOCK) or bucket.of(folder).is_held()
 
 
 def named(storage: Path, name: str) -> Path:

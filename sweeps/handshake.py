@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sweeps import planfile
+from sweeps import bucket, planfile
 from sweeps.version import code_version
 
 PACKAGES = ("torch", "ray")
@@ -33,7 +33,8 @@ def refusal(sweep: Path, driver: dict[str, str]) -> str:
     """
     node = os.uname().nodename
     if not (sweep / planfile.FILE).is_file():
-        return f"node {node} does not see {sweep}: give --storage a folder that every node sees"
+        where = bucket.spoken(sweep)
+        return f"node {node} does not see {where}: give --storage a folder that every node sees"
     if found := unlike(versions(), driver):
         return f"node {node} has {', '.join(found)}: install the same there"
     return ""

@@ -47,7 +47,7 @@ from types import TracebackType
 from typing import Any
 
 from gancore.files import fsync_folder, patiently
-from sweeps import storage
+from sweeps import bucket, storage
 from sweeps.errors import EnvironmentTrouble, Superseded
 
 Record = dict[str, Any]
@@ -83,10 +83,13 @@ class Journal:
     def __init__(self, sweep: Path, writer: str) -> None:
         self.path = journal_folder(sweep) / f"{writer}.jsonl"
         self._sweep = sweep
+        self._pieces = bucket.of(sweep).pieces(writer)
         with storage.named(sweep):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = self._opened()
             with self._locked():
+                if self._pieces is not None:
+                    self._take(self._pieces.open())
                 self._size, self._seq = self._cut_torn_tail()
             fsync_folder(self.path.parent)
 
@@ -118,8 +121,9 @@ class Journal:
         Raises:
             Superseded: It is not.
         """
-        if os.fstat(self._handle).st_size != self._size:
-            raise Superseded(f"{self.path}: another process goes on with what this one wrote")
+        self._check_file()
+        if self._pieces is not None:
+            self._pieces.check()
 
     def records(self) -> list[Record]:
         """What stood in the file when it was opened, and what has been appended here since."""
@@ -156,13 +160,15 @@ class Journal:
         """Appends a line whole, or leaves the file as it was."""
         try:
             with self._locked():
-                self.check()
+                self._check_file()
                 try:
                     left = memoryview(line)
                     while left:
                         left = left[os.write(self._handle, left) :]
                     os.fsync(self._handle)
-                except OSError:
+                    if self._pieces is not None:
+                        self._pieces.append(line)
+                except (OSError, EnvironmentTrouble, Superseded):
                     with suppress(OSError):
                         os.ftruncate(self._handle, self._size)
                     raise
@@ -170,6 +176,16 @@ class Journal:
             if error.errno == errno.ESTALE:
                 self._reopen(line)
             raise
+
+    def _check_file(self) -> None:
+        if os.fstat(self._handle).st_size != self._size:
+            raise Superseded(f"{self.path}: another process goes on with what this one wrote")
+
+    def _take(self, content: bytes) -> None:
+        """Makes the file what the bucket has: a last line that was never sent is no record."""
+        if self.path.read_bytes() != content:
+            os.ftruncate(self._handle, 0)
+            os.write(self._handle, content)
 
     def _reopen(self, line: bytes) -> None:
         """A stale handle stays stale; what was written of the line through it is cut off."""

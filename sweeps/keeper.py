@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from gancore.config import ConfigError, RunConfig, flatten
 from gancore.files import clear_temporaries, write_atomically, write_json
-from sweeps import journal
+from sweeps import bucket, journal
 from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import Point, TrialResult
+from sweeps.secret import scrubbed
 
 if TYPE_CHECKING:
     from gancore.training import Checkpoint, EpochReport, Training
@@ -38,7 +39,8 @@ class Keeper:
         self.result = TrialResult(trial, plan.objective, plan.goal)
         for record in log.records():
             self.result.add(record)
-        self.folder = trial_folder(sweep, trial.uid)
+        self._copy = bucket.of(sweep)
+        self.folder = self._copy.take(trial_folder(sweep, trial.uid))
         self.attempt = self.result.attempt + 1
         self._sweep = sweep
         self._sweep_id = journal.sweep_id(sweep)
@@ -67,7 +69,8 @@ class Keeper:
         self.attempt = max(self.attempt, _highest_attempt(own) + 1)
         if found is None and trial.source is not None:
             there = trial_folder(self._sweep, trial.source) / "checkpoints"
-            path = checkpoint.path_of(there, trial.begins)
+            path = self._copy.here(checkpoint.path_of(there, trial.begins))
+            self._copy.here(path.with_suffix(".json"))
             found = checkpoint.load(path)
             if why := self._of_another(found, self._plan.trial(trial.source)):
                 raise DamagedCheckpoint(f"{path}: {why}")
@@ -102,6 +105,7 @@ class Keeper:
         for folder in (self.folder, self.folder / "checkpoints", self.folder / "samples"):
             clear_temporaries(folder)
         self._name_the_best()
+        self._copy.mirror(self.folder)
 
     def keep(self, training: Training, report: EpochReport) -> dict[str, str]:
         """Makes an epoch durable; returns how the trial ends with it, empty where it goes on."""
@@ -139,6 +143,12 @@ class Keeper:
 
     def keep_grid(self, epoch: int, png: bytes) -> None:
         write_atomically(self.folder / "samples" / f"epoch-{epoch:04d}.png", png)
+        self._copy.mirror(self.folder)
+
+    def keep_error(self, trace: str) -> None:
+        """Keeps what Python says of how the trial failed, for who looks for the reason."""
+        write_atomically(self.folder / "error.txt", scrubbed(trace).encode())
+        self._copy.mirror(self.folder)
 
     def prune(self, epoch: int) -> None:
         """Deletes the checkpoints that nobody needs after an epoch."""
@@ -147,6 +157,7 @@ class Keeper:
         # The one before the newest stays too: should the newest prove damaged, there is a way back.
         keep = {epoch, epoch - 1, self.result.best_epoch or epoch, self._plan.keeps(epoch)}
         checkpoint.prune(self.folder / "checkpoints", keep, until=epoch)
+        self._copy.mirror(self.folder)
 
     def end(self, epoch: int, end: dict[str, str]) -> None:
         """Journals that the trial has ended by itself; its attempt is 0 if none could begin."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import shlex
 import socket
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sweeps import journal
+from sweeps.folder import resume_command
 from sweeps.journal import Journal
 from sweeps.signals import exit_code, show_cursor, tell
 
@@ -23,12 +23,6 @@ _TELLING_SECONDS = 1.0
 
 GCS_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """Ray's own: after so many seconds without the head its C++ ends this process, without a word."""
-
-
-def resume_command(place: Path) -> str:
-    """What a user types to go on with a sweep, from the folder that this process runs in."""
-    usual = place.parent == (Path.cwd() / "runs").resolve()
-    return f"gansweep resume {place.name if usual else shlex.quote(str(place))}"
 
 
 def end_now(place: Path, code: int, line: str, **said: Any) -> NoReturn:

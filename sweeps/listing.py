@@ -15,6 +15,7 @@ from gancore.config import flatten
 from gancore.schema import MISSING, Option
 from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
+from sweeps.bucket import spoken
 from sweeps.console import Console
 from sweeps.errors import DamagedSweep
 from sweeps.receipt import costs, receipt
@@ -40,7 +41,7 @@ def list_sweeps(storage: Path, *, as_json: bool) -> None:
     for row in damaged:
         console.print(Text(f"damaged: {row['reason']}"), soft_wrap=True)
     if not rows and not damaged:
-        console.print(f"no sweeps in {storage}: start one with `gansweep run FILE`")
+        console.print(f"no sweeps in {spoken(storage)}: start one with `gansweep run FILE`")
 
 
 def _sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sweeps import bucket
 from sweeps.results import Results
 
 
@@ -21,7 +22,7 @@ class Options:
     """Where and how to run a sweep; what to run stands in its file alone.
 
     Args:
-        storage: Folder of all sweeps. On a cluster, one that every node sees.
+        storage: Folder of all sweeps, on a cluster one that every node sees; or `s3://bucket/path`.
         address: Of a running Ray cluster; None starts Ray on this machine.
         tracking_uri: Of an MLflow server; None takes the store beside the sweeps.
         verbose: Lets Ray and Tune speak.
@@ -30,10 +31,20 @@ class Options:
         watch: Shows progress; None shows nothing.
     """
 
-    storage: Path = Path("runs")
+    storage: Path | str = Path("runs")
     address: str | None = None
     tracking_uri: str | None = None
     verbose: bool = False
     insecure: bool = False
     accept_data_change: bool = False
     watch: Watch | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all sweeps; of a bucket, the one of this machine that stands for it.
+
+        Raises:
+            UserError: It is no address of a bucket.
+        """
+        text = str(self.storage)
+        return bucket.folder_of(text) if bucket.is_address(text) else Path(text).resolve()

@@ -11,6 +11,7 @@ from typing import Any
 
 from gancore.errors import Unavailable
 from gancore.files import write_json
+from sweeps import bucket
 
 FOLDER = "pinned"
 
@@ -29,9 +30,11 @@ def check(sweep: Path, data: Mapping[str, Any], found: Mapping[str, str]) -> Non
     Raises:
         DataChanged: A trial of the sweep has trained on others.
     """
-    path = _path(sweep, data)
+    copy = bucket.of(sweep)
+    path = copy.here(_path(sweep, data))
     if not path.is_file():
         write_json(path, dict(found))
+        copy.create(path)
     before = json.loads(path.read_text(encoding="utf-8"))
     if differing := [key for key in found if before.get(key) != found[key]]:
         key = differing[0]
@@ -45,6 +48,7 @@ def check(sweep: Path, data: Mapping[str, Any], found: Mapping[str, str]) -> Non
 def forget(sweep: Path) -> None:
     """Lets the next trial say anew which pictures the sweep has."""
     shutil.rmtree(sweep / FOLDER, ignore_errors=True)
+    bucket.of(sweep).forget(sweep / FOLDER)
 
 
 def _path(sweep: Path, data: Mapping[str, Any]) -> Path:

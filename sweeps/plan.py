@@ -17,12 +17,12 @@ from gancore.config import score_key
 from sweeps import journal, planfile
 from sweeps.edits import meaning
 from sweeps.errors import DamagedSweep
+from sweeps.naming import label_of, uid_of
 from sweeps.needs import Needs
 from sweeps.settings import Budget, Confirm, Resources, Schedule
 from sweeps.space import Search, seed_of
 from sweeps.spec import SweepSpec
 
-UID_LENGTH = 60
 _UID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -123,7 +123,7 @@ class Plan:
     source: str = ""
     shares: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def epochs(self) -> int:
         """The epochs of the longest trial."""
         return max(trial.epochs for trial in self.trials)
@@ -202,33 +202,35 @@ class Plan:
                 **{"search": Search(), "confirm": None, "budget": Budget(), **_parts(content)},
             )
             where = journal.journal_folder(folder) / f"{journal.DRIVER}.jsonl"
-            for record in journal.read(folder, journal.DRIVER):
-                plan = plan.after(record)
+            plan = plan.after(*journal.read(folder, journal.DRIVER))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise DamagedSweep(f"{where}: is no plan of a sweep: {why}") from None
         return plan
 
-    def after(self, record: journal.Record) -> Plan:
-        """The plan after a record of the driver's; most say nothing of it, none changes it twice.
+    def after(self, *records: journal.Record) -> Plan:
+        """The plan after records of the driver's; most say nothing of it, none changes it twice.
 
         Raises:
-            KeyError, TypeError, ValueError: The record is none that this package writes.
+            KeyError, TypeError, ValueError: A record is none that this package writes.
         """
-        match record["kind"]:
-            case "join":
-                return self.joined([Trial(**record["trial"])])
-            case "amend":
-                trials = [_of_length(trial, record.get("epochs")) for trial in self.trials]
-                amended = replace(self, trials=tuple(trials), **_parts(record))
-                return amended.joined(Trial(**trial) for trial in record.get("trials", ()))
-            case "retire":
-                trials = [
-                    replace(t, phase="retired") if t.uid == record["trial"] else t
-                    for t in self.trials
-                ]
-                return replace(self, trials=tuple(trials))
-        return self
+        plan, joining = self, list[Trial]()
+        for record in records:
+            if record["kind"] == "join":
+                joining.append(Trial(**record["trial"]))
+            elif record["kind"] in ("amend", "retire"):
+                # Many join in a row, and each time the plan is copied.
+                plan, joining = plan.joined(joining)._changed(record), []
+        return plan.joined(joining)
+
+    def _changed(self, record: journal.Record) -> Plan:
+        if record["kind"] == "amend":
+            trials = [_of_length(trial, record.get("epochs")) for trial in self.trials]
+            amended = replace(self, trials=tuple(trials), **_parts(record))
+            return amended.joined(Trial(**trial) for trial in record.get("trials", ()))
+        uid = record["trial"]
+        kept = (replace(t, phase="retired") if t.uid == uid else t for t in self.trials)
+        return replace(self, trials=tuple(kept))
 
     def joined(self, trials: Iterable[Trial]) -> Plan:
         """The plan with more trials at its end; those that it has already are passed over."""
@@ -253,7 +255,7 @@ class Plan:
         explored = (t for t in self.trials if t.phase == "explore")
         return dict(Counter(t.arm for t in explored if t.source is None))
 
-    @property
+    @cached_property
     def repeats(self) -> bool:
         """Whether no decision may hang on who was quicker, since runs are to repeat."""
         return any(trial.config.get("deterministic") for trial in self.trials)
@@ -375,24 +377,3 @@ def _of_length(trial: Trial, epochs: int | None) -> Trial:
 def digest_of(text: str) -> str:
     """What tells a sweep file from an edited one."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def label_of(arm: Mapping[str, Any]) -> str:
-    """An arm in a few words: names stand alone, any other value after the end of its path."""
-    last = [path.rpartition(".")[2] for path in arm]
-    words = []
-    for (path, value), key in zip(arm.items(), last, strict=True):
-        if key == "name":
-            words.append(str(value))
-        else:
-            plain = value is None or isinstance(value, bool)
-            shown = str(value).lower() if plain else str(value)
-            # `lr=0.01` would leave open whose: then the path in full.
-            words.append(f"{key if last.count(key) == 1 else path}={shown}")
-    return ",".join(words) or "all"
-
-
-def uid_of(number: int, label: str, digits: int) -> str:
-    """The name of a plan's n-th trial, such as `012-hinge`."""
-    slug = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.")
-    return f"{number:0{digits}}-{slug}"[:UID_LENGTH].rstrip("-.")

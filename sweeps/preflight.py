@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancore.pictures import LARGEST_WEIGHTS, SUFFIXES, WEIGHTS_SHA256
+from sweeps import bucket
 from sweeps.errors import EnvironmentTrouble, GansweepError, UserError
 from sweeps.shares.decision import undecided
 
@@ -65,6 +66,7 @@ def check_storage(storage: Path) -> None:
         raise EnvironmentTrouble(
             f"the storage {storage} cannot be written ({why}): give --storage another folder"
         ) from None
+    bucket.check(storage)
 
 
 def troubles(plan: Plan) -> list[GansweepError]:

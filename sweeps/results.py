@@ -12,7 +12,8 @@ from pathlib import Path
 from signal import SIGINT
 
 from gancore.files import write_atomically
-from sweeps import journal
+from sweeps import bucket, journal
+from sweeps.errors import EnvironmentTrouble
 from sweeps.outcome import ENDED, Point, State, TrialResult
 from sweeps.plan import Plan, Trial
 
@@ -61,12 +62,21 @@ class Results:
 
         Args:
             only: The one trial that is looked at: then the cost does not grow with the sweep.
+
+        Raises:
+            EnvironmentTrouble: The bucket in which the sweep lies does not answer; nothing has
+                been taken in.
         """
         # Read first, since a trial must have joined to be known; applied last, since a driver's
         # word on a trial comes after the trial's own.
+        mark = self._marks.get(journal.DRIVER, journal.Mark())
         driver = self._new(journal.DRIVER)
-        for record in driver:
-            self._plan_anew(record)
+        try:
+            bucket.of(self.folder).pull_journals(only)
+        except EnvironmentTrouble:
+            self._marks[journal.DRIVER] = mark
+            raise
+        self._plan_anew(driver)
         for writer in journal.writers(self.folder) if only is None else [only]:
             if writer in self.trials and not self._has_settled(writer):
                 for record in self._new(writer):
@@ -124,17 +134,14 @@ class Results:
             self.plan = self.plan.joined([trial])
             self.trials[trial.uid] = TrialResult(trial, self.plan.objective, self.plan.goal)
 
-    def _plan_anew(self, record: journal.Record) -> None:
+    def _plan_anew(self, records: list[journal.Record]) -> None:
         """What the driver says of the plan; again, it changes nothing."""
-        if record["kind"] == "join":
-            self.join(Trial(**record["trial"]))
-        if record["kind"] not in ("amend", "retire"):
+        plan = self.plan.after(*records)
+        if plan is self.plan:
             return
-        self.plan = self.plan.after(record)
-        for trial in self.plan.trials:
-            known = self.trials.setdefault(
-                trial.uid, TrialResult(trial, self.plan.objective, self.plan.goal)
-            )
+        self.plan = plan
+        for trial in plan.trials:
+            known = self.trials.setdefault(trial.uid, TrialResult(trial, plan.objective, plan.goal))
             known.trial = trial
 
     @property

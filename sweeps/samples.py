@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from gancore.files import write_atomically
-from sweeps import plugins, trust
+from sweeps import bucket, plugins, trust
 from sweeps.errors import DamagedSweep, EnvironmentTrouble, UserError
 from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.plan import Plan
@@ -60,7 +60,7 @@ def checkpoint_of(place: Path, uid: str | None, epoch: int | None = None) -> Pat
         raise UserError(f"no trial {uid!r} in {place.name!r} (see `gansweep show {place.name}`)")
     folder = trial_folder(place, uid)
     if epoch is not None:
-        return _inside(place, _kept(folder / "checkpoints", uid, epoch))
+        return bucket.of(place).here(_inside(place, _kept(folder / "checkpoints", uid, epoch)))
     try:
         best = json.loads((folder / "best.json").read_text())
         name = str(best["checkpoint"])
@@ -70,7 +70,7 @@ def checkpoint_of(place: Path, uid: str | None, epoch: int | None = None) -> Pat
         name = ""
     if not CHECKPOINT.fullmatch(name):  # A path would lead out of the sweep.
         raise DamagedSweep(f"{folder / 'best.json'}: names no checkpoint of the trial")
-    return _inside(place, folder / "checkpoints" / name)
+    return bucket.of(place).here(_inside(place, folder / "checkpoints" / name))
 
 
 def _inside(place: Path, path: Path) -> Path:
@@ -81,9 +81,8 @@ def _inside(place: Path, path: Path) -> Path:
 
 def _kept(checkpoints: Path, uid: str, epoch: int) -> Path:
     kept = {
-        int(path.stem.removeprefix("epoch-")): path
-        for path in sorted(checkpoints.glob("epoch-*.pt"))
-        if path.with_suffix(".json").is_file()
+        int(path.stem.removeprefix("epoch-")): path.with_suffix(".pt")
+        for path in sorted(checkpoints.glob("epoch-*.json"))
     }
     if epoch not in kept:
         epochs = ", ".join(map(str, sorted(kept))) or "none"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweeps.errors import GansweepError, Unwritable
+from sweeps.folder import resume_command
 
 _TOLD = {
     errno.ENOSPC: ("no space is left on {}", "free some"),
@@ -56,5 +57,5 @@ def _told(fault: OSError, sweep: Path) -> str:
         mount = mount.parent
     return (
         f"{what.format(mount)} ({os.strerror(fault.errno or errno.EIO)}: {path}): {remedy}, "
-        f"then go on with `gansweep resume {sweep}`"
+        f"then go on with `{resume_command(sweep)}`"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sys
 import uuid
@@ -13,10 +12,10 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import TYPE_CHECKING, Any
 
-from gancore import determinism
 from gancore.files import clear_temporaries, write_atomically
 from sweeps import (
     asking,
+    bucket,
     cluster,
     folder,
     handshake,
@@ -39,16 +38,19 @@ from sweeps.errors import EnvironmentTrouble
 from sweeps.extending import COPY, settle
 from sweeps.failures import environment_trouble
 from sweeps.journal import Journal
-from sweeps.leaving import end_now, leave, resume_command, watched
+from sweeps.leaving import end_now, leave, watched
 from sweeps.options import Options
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results, TrialResult
-from sweeps.shares.fence import fence
 from sweeps.signals import Signals
 from sweeps.version import code_version
+from sweeps.worker import train_on_worker
 
 if TYPE_CHECKING:
     from sweeps.tracking.supervisor import Supervisor
+
+PARTS = (COPY, planfile.FILE, "plugins")
+"""What says which sweep it is."""
 
 LEFT_SECONDS = 60
 """How old a half-written file of the sweep's own must be to be nobody's any more."""
@@ -81,7 +83,8 @@ def run(source: Source, options: Options | None = None, *, name: str | None = No
     options = _checked(options)
     spec = asking.load_spec(source)
     plan = make_plan(spec)
-    place = folder.named(options.storage.resolve(), name or plan.name)
+    place = folder.named(options.folder, name or plan.name)
+    bucket.of(place).pull()
     if folder.is_sweep(place):
         return _execute(place, options, lambda: asking.again(place, source, spec))
     preflight.check(plan, place.parent, local=options.address is None)
@@ -215,6 +218,7 @@ def _execute(
         if amended:
             log.append("amend", **amended)
         settle(place, log)
+        bucket.of(place).push(*(place / part for part in PARTS))
         if retry_failed:
             for result in _failed(Results.read(place)):
                 _try_again(place, result)
@@ -290,7 +294,7 @@ def _head_watched(place: Path, address: str | None) -> AbstractContextManager[No
 
     if address is not None and address.startswith("ray://"):
         return nullcontext()  # Ray's client has a connection of its own, and says so itself.
-    line = f"error: the cluster's head is lost; go on with: {resume_command(place)}"
+    line = f"error: the cluster's head is lost; go on with: {folder.resume_command(place)}"
 
     def lost() -> None:
         end_now(place, EnvironmentTrouble.exit_code, line, reason="the cluster's head is lost")
@@ -303,9 +307,11 @@ def _sum_up(place: Path, state: str) -> None:
 
     Who interrupts a sweep wants out: its report is there for `gansweep compare`.
     """
+    copy = bucket.of(place)
+    copy.pull()
     results = Results.read(place)
     results.state = state
-    results.write_csv()
+    copy.push(results.write_csv())
     if state != "finished":
         return
     try:
@@ -335,7 +341,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "200"
     halt = Halt(signals)
     trainable = tune.with_parameters(
-        train_on_worker, sweep=str(place), versions=handshake.versions()
+        train_on_worker, sweep=bucket.spoken(place), versions=handshake.versions()
     )
     tuner = tune.Tuner(
         # Each trial's own: Tune reuses the worker of a trial only for one that needs the same.
@@ -365,30 +371,6 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
     tuner.fit()
     if halt.error is not None:
         raise halt.error
-
-
-def train_on_worker(config: dict[str, Any], *, sweep: str, versions: dict[str, str]) -> None:
-    """What runs on a Ray worker: a trial, each epoch of which is reported to Tune."""
-    import ray
-    from ray import tune
-
-    from sweeps.trial import Progress, run_trial
-
-    place = Path(sweep)
-    if why := handshake.refusal(place, versions):
-        tune.report(vars(Progress(config["uid"], 0, math.inf, ended=True, unable=why)))
-        return
-    plan = Plan.read(place)
-    plugins.run(plan.plugins, place / "plugins")
-    if plan.repeats:  # Whatever this worker trains first.
-        determinism.prepare()
-    # `cuda.is_available` would also answer for a GPU that belongs to another trial.
-    device = "cuda" if ray.get_gpu_ids() else "cpu"
-    if device == "cuda":
-        fence(config["bundle"]["GPU"])
-    node = ray.get_runtime_context().get_node_id()
-    for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
-        tune.report(vars(progress))
 
 
 def _uid(trial: Any) -> str:

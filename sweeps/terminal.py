@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps import bucket
 from sweeps.console import Console
+from sweeps.errors import EnvironmentTrouble
 from sweeps.folder import REPORT
 from sweeps.forecast import forecast
 from sweeps.receipt import clock, receipt
@@ -72,18 +75,23 @@ class Follower:
         self._thread.join()
 
     def _follow(self) -> None:
+        pause = bucket.of(self.results.folder).look_seconds
         if not self.console.is_terminal:
-            while not self._done.wait(0.5):
+            while not self._done.wait(max(0.5, pause)):
                 self._tell()
             self._tell()
             return
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
-            while not self._done.wait(0.25):
-                self.results.refresh()
+            while not self._done.wait(max(0.25, pause)):
+                self._look()
                 live.update(self._screen(), refresh=True)
 
+    def _look(self) -> None:
+        with suppress(EnvironmentTrouble):  # Who trains finds out too, and says so.
+            self.results.refresh()
+
     def _tell(self) -> None:
-        self.results.refresh()
+        self._look()
         for uid, result in self.results.trials.items():
             if result.ended and uid not in self._told:
                 self._told.add(uid)

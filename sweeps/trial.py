@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gancore.config import RunConfig
 from gancore.errors import Unavailable
-from gancore.files import write_atomically
-from sweeps import pinned, storage
+from sweeps import bucket, pinned, storage
 from sweeps.errors import Superseded, Unwritable
 from sweeps.failures import reason_of
 from sweeps.folder import GRID_SCALE
@@ -24,7 +23,6 @@ from sweeps.keeper import Keeper
 from sweeps.plan import Plan, Trial
 from sweeps.provenance import differences, made_with
 from sweeps.results import TrialResult
-from sweeps.secret import scrubbed
 from sweeps.version import code_version
 
 if TYPE_CHECKING:
@@ -70,6 +68,7 @@ def run_trial(
             keeper = Keeper(sweep, plan, plan.trial(uid), log)
             epoch = keeper.result.epoch
             yield from _attempt(sweep, keeper, device, ray_node)
+            bucket.of(sweep).drop(keeper.folder)
     except Superseded:
         return  # A later attempt goes on; this one was thought dead.
     except (Unavailable, Unwritable) as error:
@@ -124,7 +123,7 @@ def _attempt(
         reason = reason_of(error, result.trial.config.get("batch"))
         end = {"state": "failed", "verdict": "failed", "reason": reason}
         keeper.end(result.epoch, end)
-        write_atomically(keeper.folder / "error.txt", scrubbed(traceback.format_exc()).encode())
+        keeper.keep_error(traceback.format_exc())
         yield Progress(uid, result.epoch, math.inf, ended=True)
 
 

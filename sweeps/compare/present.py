@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from sweeps import bucket
 from sweeps.console import Console
 from sweeps.errors import UserError
 from sweeps.folder import REPORT
@@ -29,7 +30,9 @@ def write_sweep_report(results: Results) -> Path | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SciPy's remarks on few numbers; the report says them.
-        return write_report([results], results.folder / REPORT, analysis([results]))
+        page = write_report([results], results.folder / REPORT, analysis([results]))
+    bucket.of(results.folder).push(page.parent)
+    return page
 
 
 def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) -> None:
@@ -58,6 +61,8 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
     told = analysis(results)
     target = out or (places[0] / REPORT if len(places) == 1 else Path(REPORT))
     page = write_report(results, target, told)
+    if target.parent == places[0]:
+        bucket.of(places[0]).push(target)
     if as_json:
         print(json.dumps({**told, "report": str(page)}, ensure_ascii=False, allow_nan=False))
         return

@@ -98,7 +98,10 @@ def storage(evidence: Evidence) -> Iterator[Finding]:
     told, locks = [], []
     for machine, facts in _answered(evidence):
         seen = facts.storage
-        if not seen.sees:
+        if not seen.sees and seen.refused:
+            why, _, remedy = seen.refused.partition(": ")
+            told.append((machine.name, f"cannot use the storage, for {why}", remedy))
+        elif not seen.sees:
             remedy = "give --storage a folder that every node sees"
             told.append((machine.name, f"does not see {place}", remedy))
         elif seen.refused:

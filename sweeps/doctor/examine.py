@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from sweeps import cluster, preflight, tracking
+from sweeps import bucket, cluster, preflight, tracking
 from sweeps.doctor import token
 from sweeps.doctor.checks import CHECKS, clock, limits, pictures, space, storage, versions, weights
 from sweeps.doctor.facts import Evidence
@@ -98,7 +98,7 @@ def _ask(asked: Asked, *, joined: bool = False, thorough: bool = True) -> Eviden
             here = ask_here(question, float(preflight.gpus() or 0))
             trains = (here,)
     return Evidence(
-        storage=str(asked.storage),
+        storage=bucket.spoken(asked.storage),
         here=here,
         trains=trains,
         refused=refused,

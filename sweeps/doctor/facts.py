@@ -13,7 +13,7 @@ class Storage:
 
     Args:
         sees: It reads what the driver has written.
-        refused: Why it cannot write there; empty where it can.
+        refused: Why it cannot write there, or, of a bucket, not use it; empty where it can.
         lock: Whether it sees that the driver holds a lock there; or why it cannot look.
         free: Bytes that are free; None where it does not say.
     """

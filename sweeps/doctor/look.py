@@ -54,7 +54,7 @@ def look(question: Question, name: str) -> Facts:
     return Facts(
         time=time.time(),
         versions={**handshake.versions(), "mlflow": _version("mlflow")},
-        storage=attend(Path(question.meeting), name),
+        storage=attend(question.meeting, name),
         cache=str(cache),
         cache_free=_free(cache),
         memory_free=_free(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gancore.files import write_atomically
-from sweeps import preflight
+from sweeps import bucket, preflight
 from sweeps.doctor.facts import Storage
 from sweeps.errors import EnvironmentTrouble
 
@@ -25,6 +25,10 @@ def meeting(storage: Path) -> Iterator[Path]:
     Raises:
         EnvironmentTrouble: The driver itself cannot write there.
     """
+    if bucket.is_address(bucket.spoken(storage)):
+        with _in_bucket(storage) as place:
+            yield place
+        return
     missing = [folder for folder in (storage, *storage.parents) if not folder.exists()]
     preflight.check_storage(storage)
     folder = storage / f".doctor-{secrets.token_hex(8)}"
@@ -47,12 +51,28 @@ def meeting(storage: Path) -> Iterator[Path]:
                 made.rmdir()
 
 
-def attend(folder: Path, name: str) -> Storage:
+@contextmanager
+def _in_bucket(storage: Path) -> Iterator[Path]:
+    """The same where nobody can hold a lock."""
+    preflight.check_storage(storage)
+    found, name = bucket.bucket_of(storage), f".doctor-{secrets.token_hex(8)}"
+    try:
+        found.put(f"{name}/{_WORD}", name.encode())
+        yield storage / name
+    finally:
+        found.delete(found.entries(f"{name}/"))
+
+
+def attend(place: str, name: str) -> Storage:
     """What a machine sees there; it leaves word too, as every file of a sweep is written.
 
     Args:
+        place: The folder, or its address in a bucket.
         name: Of the machine, as the driver will look for it.
     """
+    if bucket.is_address(place):
+        return _attend_bucket(place, name)
+    folder = Path(place)
     try:
         sees = (folder / _WORD).read_text() == folder.name
         free = shutil.disk_usage(folder).free
@@ -65,8 +85,23 @@ def attend(folder: Path, name: str) -> Storage:
     return Storage(sees, lock=_lock(folder / _LOCK), free=free)
 
 
-def heard(folder: Path, name: str) -> bool:
+def _attend_bucket(place: str, name: str) -> Storage:
+    try:
+        found, folder = bucket.objects_at(place)
+        word = found.get(f"{folder}/{_WORD}")
+        found.put(f"{folder}/of-{name}", f"{folder} {name}".encode())
+    except EnvironmentTrouble as trouble:
+        return Storage(sees=False, refused=str(trouble))
+    return Storage(sees=word is not None and word[0] == folder.encode())
+
+
+def heard(place: str, name: str) -> bool:
     """Whether the driver reads what a machine has written."""
+    if bucket.is_address(place):
+        found, known = bucket.objects_at(place)
+        word = found.get(f"{known}/of-{name}")
+        return word is not None and word[0] == f"{known} {name}".encode()
+    folder = Path(place)
     try:
         return (folder / f"of-{name}").read_text() == f"{folder.name} {name}"
     except OSError:

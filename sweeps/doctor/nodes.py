@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from sweeps.doctor.facts import Facts, Machine
@@ -55,7 +54,7 @@ class Round:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._meeting = Path(question.meeting)
+        self._meeting = question.meeting
         self._nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
         task = ray.remote(num_cpus=0, max_retries=0)(on_node)
         self._began = time.time()
@@ -91,7 +90,7 @@ class Round:
 
 
 def _answer(
-    reference: Any, name: str, node: Mapping[str, Any], began: float, meeting: Path
+    reference: Any, name: str, node: Mapping[str, Any], began: float, meeting: str
 ) -> Machine:
     """What came of a task; the clock of its node is off only as far as no delay explains it."""
     import ray

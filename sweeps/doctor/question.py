@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.bucket import spoken
 from sweeps.preflight import distinct
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Question:
     """What a machine is to look at.
 
     Args:
-        meeting: The folder in the storage where driver and nodes leave word for each other.
+        meeting: The folder in the storage where driver and nodes leave word for each other, or its
+            address in a bucket.
         data: The sections `data` of the sweep's trials, each once.
         evaluations: The same of `evaluation`.
         gpu: Asks PyTorch for its GPUs.
@@ -60,6 +62,6 @@ class Question:
     def about(cls, plan: Plan | None, meeting: Path, *, thorough: bool) -> Question:
         """The question of a sweep."""
         if plan is None:
-            return cls(str(meeting), thorough=thorough)
+            return cls(spoken(meeting), thorough=thorough)
         data, evaluations = (tuple(distinct(plan, name)) for name in ("data", "evaluation"))
-        return cls(str(meeting), data, evaluations, thorough=thorough)
+        return cls(spoken(meeting), data, evaluations, thorough=thorough)

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps import asking, folder, tracking
+from sweeps import asking, bucket, folder, tracking
+from sweeps.bucket.address import Address
 from sweeps.errors import Busy, EnvironmentTrouble, UserError
 from sweeps.jobs.job import CODE, STORAGE, SWEEP
 from sweeps.jobs.packing import START, Pack, pack
@@ -119,8 +120,10 @@ def _shared(storage: str | None) -> str:
     if storage is None:
         raise UserError(
             "--storage: say in which folder the sweep shall lie: one that every node of the "
-            "cluster sees, such as /shared/runs (or set GANSWEEP_STORAGE)"
+            "cluster sees, such as /shared/runs, or s3://bucket/path (or set GANSWEEP_STORAGE)"
         )
+    if bucket.is_address(storage):
+        return str(Address.of(storage))
     if not Path(storage).is_absolute():
         raise UserError(
             f"--storage: {storage!r} would be in a job's own folder, which is deleted with it: "

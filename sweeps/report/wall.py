@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from sweeps import bucket
 from sweeps.folder import GRID_SCALE, trial_folder
 from sweeps.report.data import Shown
 
@@ -136,7 +137,8 @@ def _in_turn(trials: Sequence[Shown]) -> list[tuple[int, Tile]]:
 
 
 def _grids(shown: Shown) -> dict[int, Path]:
-    folder = trial_folder(shown.of.folder, shown.result.trial.uid) / "samples"
+    samples = trial_folder(shown.of.folder, shown.result.trial.uid) / "samples"
+    folder = bucket.of(shown.of.folder).fetch(samples)
     files = sorted(folder.glob("epoch-*.png"))
     matches = ((_FRAME.fullmatch(file.name), file) for file in files)
     return {int(match[1]): file for match, file in matches if match}

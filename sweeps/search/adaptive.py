@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from sweeps.plan import Trial, uid_of
+from sweeps.naming import uid_of
+from sweeps.plan import Trial
 from sweeps.results import Results
 from sweeps.search.tpe import Told, Tpe, history, told
 from sweeps.space import seed_of

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeps.plan import UID_LENGTH, Plan, Trial
+from sweeps.naming import UID_LENGTH
+from sweeps.plan import Plan, Trial
 from sweeps.results import Results, TrialResult
 from sweeps.schedule.decision import GO_ON, Decision
 from sweeps.spec import load

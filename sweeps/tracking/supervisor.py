@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from sweeps import bucket
 from sweeps.children import python, python_path
 from sweeps.tracking.address import check_uri, default_uri, redacted
 from sweeps.tracking.process import ALL_SENT, ENOUGH, GAVE_UP, START_OVER
@@ -153,7 +154,7 @@ class Supervisor:
         """How what is missing can be sent later, from where we are."""
         words = ["gansweep", "sync", self.sweep.name]
         if self.sweep.parent != Path("runs").resolve():
-            words += ["--storage", str(self.sweep.parent)]
+            words += ["--storage", bucket.spoken(self.sweep.parent)]
         if self._uri != default_uri(self.sweep.parent):
             words += ["--tracking-uri", redacted(self._uri)]
         return shlex.join(words)

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sweeps import folder, journal, plugins
+from sweeps import bucket, folder, journal, plugins
+from sweeps.errors import EnvironmentTrouble
 from sweeps.results import Results, TrialResult
 from sweeps.tracking import description, images, models, notes
 from sweeps.tracking.address import check_uri, redacted
@@ -47,6 +48,7 @@ class Uploader:
     def __init__(self, sweep: Path, uri: str, *, rebuild: bool = False) -> None:
         check_uri(uri)
         self.sweep = sweep
+        self._copy = bucket.of(sweep)
         self.results = Results.read(sweep)
         self._uri = uri
         self._store = Store(uri, sweep.parent)
@@ -59,7 +61,10 @@ class Uploader:
     def over(self) -> bool:
         """Whether nobody is running the sweep now; its last words may still be unread."""
         ended = self.results.state not in ("planned", "running")
-        return ended or not folder.is_owned(self.sweep)
+        try:
+            return ended or not folder.is_owned(self.sweep)
+        except EnvironmentTrouble:
+            return True  # Then nothing can be told of it either.
 
     def pass_once(self) -> Trouble | None:
         """Sends what MLflow lacks; returns what kept it from getting everything.
@@ -69,7 +74,10 @@ class Uploader:
         """
         # Asked first: who wrote the journal has then written all that is read next.
         over = self.over()
-        self.results.refresh()
+        try:
+            self.results.refresh()
+        except EnvironmentTrouble as error:  # The bucket is away: the next pass asks again.
+            return Trouble(str(error))
         sweep_id = journal.sweep_id(self.sweep)
         if sweep_id is None:
             return None
@@ -204,7 +212,7 @@ class Uploader:
             # The untrained generator's grid comes first: MLflow's slider starts at step 0.
             first = [] if sent.epoch else [(0, start_ms)]
             for epoch, time_ms in [*first, *((p.epoch, p.time_ms) for p in points)]:
-                grid = images.grid_of(self._trial_folder(trial.uid), epoch)
+                grid = self._copy.here(images.grid_of(self._trial_folder(trial.uid), epoch))
                 if grid.is_file():
                     owner = f"{pages.sweep}/{trial.uid}"
                     images.stage(grid, Path(scratch), owner=owner, epoch=epoch, time_ms=time_ms)
@@ -294,7 +302,7 @@ class Uploader:
         """The best checkpoint of a trial and, loadable without this package, its generator."""
         run, epoch = self._memory.runs[result.trial.uid].run, result.best_epoch or 0
         folder = self._trial_folder(result.trial.uid) / "checkpoints"
-        checkpoint = folder / f"epoch-{epoch:04d}.pt"
+        checkpoint = self._copy.here(folder / f"epoch-{epoch:04d}.pt")
         client, tag = self._store.client, {"gansweep.model": f"epoch {epoch}"}
         if client.get_run(run).data.tags.items() >= tag.items() or not checkpoint.is_file():
             return

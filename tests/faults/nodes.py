@@ -37,6 +37,7 @@ class Nodes:
     def kill_under(self, worker: int) -> int:
         """SIGKILL to the raylet that started a worker; the worker lives on until it notices."""
         raylet = parent(worker)
+        assert raylet > 1, f"process {worker} is no more"  # 0 would be all of our own group.
         os.kill(raylet, signal.SIGKILL)
         return raylet
 

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import yaml
 
 from faults import act, scripted_trials
-from sweeps import folder, journal, make_plan, trust
+from sweeps import bucket, folder, journal, make_plan, trust
 from sweeps.dispatch import Dispatcher
 from sweeps.journal import Journal
 from sweeps.plan import Plan
@@ -65,6 +65,7 @@ def planned(file: Path, storage: Path | None = None) -> Path:
     shutil.copytree(file.parent / PLUGIN, place / "plugins" / PLUGIN)
     make_plan(load(file)).write(place)
     trust.remember(place)
+    bucket.of(place).publish(place)
     return place
 
 
@@ -110,7 +111,7 @@ def _one_report(dispatcher: Dispatcher, reports: Iterator[Progress]) -> bool:
 
 def _reports(place: Path, plan: Plan, uid: str) -> Iterator[Progress]:
     # Trials take turns: what is swapped for one must be back before another's turn.
-    reports = run_trial(place, plan, uid, device="cpu")
+    reports = run_trial(bucket.arrived(bucket.spoken(place)), plan, uid, device="cpu")
     with closing(reports):
         while True:
             with patch("gancore.training.train", scripted_trials.train):

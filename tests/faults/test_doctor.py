@@ -279,14 +279,14 @@ def test_a_storage_that_takes_nothing(tmp_path: Path) -> None:
 
 def test_a_lock_is_seen_by_whoever_meets_there_and_nothing_stays(tmp_path: Path) -> None:
     with meeting(tmp_path / "runs") as place:
-        seen = attend(place, "b")
+        seen = attend(str(place), "b")
         assert (seen.sees, seen.refused, seen.lock) == (True, "", "seen")
-        assert heard(place, "b")
-        assert not heard(place, "c")
-        assert not attend(tmp_path / "elsewhere" / place.name, "b").sees
+        assert heard(str(place), "b")
+        assert not heard(str(place), "c")
+        assert not attend(str(tmp_path / "elsewhere" / place.name), "b").sees
         os.unlink(place / "lock")
         (place / "lock").touch()  # Another file: nobody holds its lock.
-        assert attend(place, "b").lock == "not seen"
+        assert attend(str(place), "b").lock == "not seen"
     assert not (tmp_path / "runs").exists()
 
 

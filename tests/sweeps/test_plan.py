@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gancore.config import RunConfig
-from sweeps.plan import Plan, label_of, make_plan
+from sweeps.naming import label_of
+from sweeps.plan import Plan, make_plan
 from sweeps.spec import SweepSpec
 
 QUESTION = {
