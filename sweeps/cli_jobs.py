@@ -64,10 +64,10 @@ def submit(
     click.echo(
         f"job {job}: {len(ready.plan.trials)} trials, {ready.pack.size / 1e6:.1f} MB sent", err=True
     )
-    for verb, purpose in (("logs", "shows what it says"), ("stop", "ends it in order")):
-        click.echo(f"  {f'gansweep {verb} {job}{server.note}':<35} {purpose}", err=True)
     if (code := refused(server, job)) is not None:
         sys.exit(code)
+    for verb, purpose in (("logs", "shows what it says"), ("stop", "ends it in order")):
+        click.echo(f"  {f'gansweep {verb} {job}{server.note}':<35} {purpose}", err=True)
     if detach:
         click.echo(job)
         return

@@ -81,8 +81,7 @@ def test_what_stops_a_job_before_its_trials_is_told_where_it_was_submitted(
     Cluster(monkeypatch, job_server, [PREAMBLE, told], code)
     done = submit(file, *words)
     assert (done.exit_code, done.stdout) == (code, "")
-    assert done.stderr.endswith(told)
-    assert "job_manager" not in done.stderr
+    assert done.stderr.splitlines()[1:] == told.splitlines()
 
 
 def test_a_detached_job_is_left_alone_once_its_trials_begin(
@@ -93,6 +92,7 @@ def test_a_detached_job_is_left_alone_once_its_trials_begin(
     done = submit(file, "--detach")
     assert (done.exit_code, done.stdout) == (0, "question-1\n")
     assert "question-1: 4 trials" in done.stderr
+    assert "gansweep stop question-1" in done.stderr
 
 
 def test_a_job_that_takes_its_time_is_not_waited_for_without_end(
