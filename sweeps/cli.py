@@ -63,11 +63,8 @@ class Commands(click.Group):
 
 def _let_go_of_output(error: OSError) -> None:
     """What cannot be written would be an error once more, when the interpreter ends."""
-    if error.filename is None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr) if error.errno == errno.EPIPE else (sys.stdout,):
-            if stream is not None:
-                os.dup2(nowhere, stream.fileno())
+    if error.filename is None and sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

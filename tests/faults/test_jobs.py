@@ -368,7 +368,8 @@ def test_a_job_is_stopped_in_order_and_goes_on(tmp_path: Path, head: Head) -> No
     told = {run.info.status for run in runs_of(client).values()}
     assert "RUNNING" not in told, "MLflow has heard of it"
     assert laptop.do("logs", "halted")[0] == 143
-    code, out, _ = laptop.do("submit", file, "--storage", laptop.storage, "--detach")
+    code, out, err = laptop.do("submit", file, "--storage", laptop.storage, "--detach")
     assert (code, out) == (0, "halted-2\n")
+    assert "no trial" not in err, "it has begun"
     assert laptop.do("logs", "halted-2")[0] == 0
     assert Results.read(laptop.storage / "halted").state == "finished"

@@ -92,6 +92,7 @@ def test_a_detached_job_is_left_alone_once_its_trials_begin(
     done = submit(file, "--detach")
     assert (done.exit_code, done.stdout) == (0, "question-1\n")
     assert "question-1: 4 trials" in done.stderr
+    assert "no trial" not in done.stderr
     assert "gansweep stop question-1" in done.stderr
 
 
