@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -269,7 +270,9 @@ def beginning(console: Console) -> Callable[[], None]:
     """A line that the trials begin, for `Options.began`; a live table shows that by itself."""
 
     def say() -> None:
-        if not console.is_terminal:
+        if console.is_terminal:
+            return
+        with suppress(SystemExit):  # A sweep goes on, also where nobody reads.
             console.print(BEGUN, highlight=False, soft_wrap=True)  # `submit` looks for it.
 
     return say

@@ -138,6 +138,20 @@ def test_a_sweep_says_that_its_trials_begin_where_there_is_no_table(
     assert BEGUN in capsys.readouterr().out
 
 
+def test_a_sweep_begins_also_where_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`gansweep run FILE | true`: what is printed is not why anybody runs a sweep."""
+    from sweeps.console import Console
+    from sweeps.terminal import beginning
+
+    left, there = os.pipe()
+    os.close(left)
+    with os.fdopen(there, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        console = Console()
+        beginning(console)()
+        console.print("and goes on")
+
+
 @pytest.mark.parametrize("words", [("losses",), ("losses", "--json")], ids=" ".join)
 @pytest.mark.parametrize("both", [False, True], ids=["stdout", "stdout and stderr"])
 def test_who_has_read_enough_ends_a_command_in_silence(both: bool, words: tuple[str, ...]) -> None:
