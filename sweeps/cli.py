@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,7 @@ from sweeps.cli_options import (
     trust_option,
 )
 from sweeps.errors import EnvironmentTrouble, GansweepError
+from sweeps.signals import exit_code
 
 # Imports stand in the commands: `--help` and a wrong file must answer at once.
 
@@ -52,9 +54,9 @@ class Commands(click.Group):
             click.echo("interrupted", err=True)
             raise SystemExit(130) from None
         except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # Who reads has seen enough; click ends in silence.
             _let_go_of_output(error)
+            if error.errno == errno.EPIPE:  # Who reads has seen enough, as `head` has.
+                raise SystemExit(exit_code(signal.SIGPIPE)) from None
             click.echo(f"error: {error}", err=True)
             raise SystemExit(EnvironmentTrouble.exit_code) from None
 
@@ -348,7 +350,7 @@ def _finish(
     from sweeps.bucket import spoken
     from sweeps.console import Console
     from sweeps.options import Options
-    from sweeps.terminal import following, print_end
+    from sweeps.terminal import beginning, following, print_end
 
     console = Console(highlight=False)
     options = Options(
@@ -359,6 +361,7 @@ def _finish(
         insecure=insecure,
         accept_data_change=accept_data_change,
         watch=following(console),
+        began=beginning(console),
     )
     results = start(options)
     elsewhere = "" if storage == Path("runs") else f" --storage {spoken(storage)}"

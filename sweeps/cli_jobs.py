@@ -44,7 +44,7 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Folder of all sweeps that every node of the cluster sees, or s3://bucket/path.",
 )
 @click.option("--name", help="Name of the sweep; default: the file's.")
-@click.option("--detach", is_flag=True, help="Print the job's id and leave it alone.")
+@click.option("--detach", is_flag=True, help="Print the job's id once its trials begin.")
 @tracking_option
 @server_options
 def submit(
@@ -53,9 +53,9 @@ def submit(
     """Run a sweep as a job of a Ray cluster.
 
     It goes on without this terminal. What it says is shown until it ends, and its exit code is
-    this one's.
+    this one's. What stops it before its trials begin is told here, with --detach too.
     """
-    from sweeps.jobs.looking import follow
+    from sweeps.jobs.looking import follow, refused
     from sweeps.jobs.submitting import prepared
 
     ready = prepared(file, storage=storage, name=name, **asked)
@@ -64,6 +64,8 @@ def submit(
     click.echo(
         f"job {job}: {len(ready.plan.trials)} trials, {ready.pack.size / 1e6:.1f} MB sent", err=True
     )
+    if (code := refused(server, job)) is not None:
+        sys.exit(code)
     for verb, purpose in (("logs", "shows what it says"), ("stop", "ends it in order")):
         click.echo(f"  {f'gansweep {verb} {job}{server.note}':<35} {purpose}", err=True)
     if detach:

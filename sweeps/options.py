@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,18 @@ from typing import Protocol
 from sweeps import bucket
 from sweeps.results import Results
 
+BEGUN = "all is checked, trials begin"
+"""In the line that a sweep without a terminal prints then; `gansweep submit` waits for it."""
+
 
 class Watch(Protocol):
     """Shows a sweep while it runs: a context that is entered with the results it follows."""
 
     def __call__(self, results: Results, /) -> AbstractContextManager[object]: ...
+
+
+def _unsaid() -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Options:
         insecure: Joins a cluster that asks nobody for a token.
         accept_data_change: Goes on though the pictures are not those that the sweep began with.
         watch: Shows progress; None shows nothing.
+        began: Called once nothing that is looked at beforehand stands in the way of the trials.
     """
 
     storage: Path | str = Path("runs")
@@ -38,6 +47,7 @@ class Options:
     insecure: bool = False
     accept_data_change: bool = False
     watch: Watch | None = None
+    began: Callable[[], None] = _unsaid
 
     @property
     def folder(self) -> Path:

@@ -266,6 +266,7 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Sig
             signals.arm()
             stack.enter_context(_head_watched(place, options.address))
             cluster.check_resources(plan, local=options.address is None)
+            options.began()
             _tune(place, plan, log, options.verbose, signals)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"

@@ -22,6 +22,7 @@ from sweeps.console import Console
 from sweeps.errors import EnvironmentTrouble
 from sweeps.folder import REPORT
 from sweeps.forecast import forecast
+from sweeps.options import BEGUN
 from sweeps.receipt import clock, receipt
 from sweeps.results import ENDED, Results, TrialResult
 from sweeps.troubles import troubles
@@ -270,6 +271,18 @@ def _short(path: Path) -> str:
 def following(console: Console) -> Callable[[Results], Follower]:
     """A way to watch a sweep on this console, for `Options.watch`."""
     return lambda results: Follower(results, console)
+
+
+def beginning(console: Console) -> Callable[[], None]:
+    """A line that the trials begin, for `Options.began`; a live table shows that by itself."""
+
+    def say() -> None:
+        if console.is_terminal:
+            return
+        with suppress(SystemExit):  # A sweep goes on, also where nobody reads.
+            console.print(BEGUN, highlight=False, soft_wrap=True)  # `submit` looks for it.
+
+    return say
 
 
 def _program() -> str:

@@ -30,8 +30,9 @@ PINS = dict(
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 JOB: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes/rayjob.yaml").read_text())
 CLUSTER: dict[str, Any] = JOB["spec"]["rayClusterSpec"]
+STANDING: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes/raycluster.yaml").read_text())
 CRDS = os.environ.get("GANSWEEP_KUBERAY_CRDS")
-"""A folder with KubeRay's `ray.io_rayjobs.yaml` (helm-chart/kuberay-operator/crds)."""
+"""A folder with KubeRay's schemas, `ray.io_rayjobs.yaml` and its like (in its Helm chart)."""
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -120,8 +121,10 @@ class TestOnPremise:
 
 
 def pods() -> list[dict[str, Any]]:
-    workers = [group["template"] for group in CLUSTER["workerGroupSpecs"]]
-    return [JOB["spec"]["submitterPodTemplate"], CLUSTER["headGroupSpec"]["template"], *workers]
+    clusters = (CLUSTER, STANDING["spec"])
+    heads = [cluster["headGroupSpec"]["template"] for cluster in clusters]
+    workers = [group["template"] for cluster in clusters for group in cluster["workerGroupSpecs"]]
+    return [JOB["spec"]["submitterPodTemplate"], *heads, *workers]
 
 
 KNOWN = {
@@ -157,23 +160,42 @@ def misspelt(node: Any, at: str) -> Iterator[str]:
 class TestKubernetes:
     def test_every_key_is_one_that_kuberay_and_kubernetes_know(self) -> None:
         assert list(misspelt(JOB["spec"], "spec")) == []
+        assert list(misspelt(STANDING["spec"], "rayClusterSpec")) == []
         wrong = copy.deepcopy(JOB["spec"])
         wrong["rayClusterSpec"]["workerGroupSpecs"][1]["template"]["spec"]["toleration"] = []
         assert list(misspelt(wrong, "spec")) == ["pod.toleration"]
 
     @pytest.mark.skipif(CRDS is None, reason="GANSWEEP_KUBERAY_CRDS names no folder")
-    def test_kuberays_own_schema_takes_it(self) -> None:
+    @pytest.mark.parametrize("manifest", [JOB, STANDING], ids=["RayJob", "RayCluster"])
+    def test_kuberays_own_schema_takes_it(self, manifest: dict[str, Any]) -> None:
         import jsonschema
 
-        crd = yaml.safe_load((Path(str(CRDS)) / "ray.io_rayjobs.yaml").read_text())
+        crd = yaml.safe_load(
+            (Path(str(CRDS)) / f"ray.io_{manifest['kind'].lower()}s.yaml").read_text()
+        )
         (schema,) = [v["schema"] for v in crd["spec"]["versions"] if v["name"] == "v1"]
         check = jsonschema.Draft202012Validator(
             closed(schema["openAPIV3Schema"]["properties"]["spec"])
         )
-        assert list(check.iter_errors(JOB["spec"])) == []
-        wrong = copy.deepcopy(JOB["spec"])
-        wrong["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplica"] = 3
+        assert list(check.iter_errors(manifest["spec"])) == []
+        wrong = copy.deepcopy(manifest["spec"])
+        wrong.get("rayClusterSpec", wrong)["workerGroupSpecs"][0]["maxReplica"] = 3
         assert "maxReplica" in str(list(check.iter_errors(wrong)))
+
+    def test_the_cluster_that_stays_is_that_of_a_job_but_for_the_sweep(self) -> None:
+        """`gansweep submit` brings the sweep, by a dashboard that only `port-forward` reaches."""
+        head, other = STANDING["spec"]["headGroupSpec"], copy.deepcopy(CLUSTER["headGroupSpec"])
+        other["rayStartParams"]["dashboard-host"] = "127.0.0.1"
+        inside = other["template"]["spec"]
+        inside["volumes"] = [v for v in inside["volumes"] if v["name"] != "sweep"]
+        (ray,) = inside["containers"]
+        ray["volumeMounts"] = [m for m in ray["volumeMounts"] if m["name"] != "sweep"]
+        assert head == other
+        assert {**STANDING["spec"], "headGroupSpec": None} == {**CLUSTER, "headGroupSpec": None}
+        told = (ROOT / "docs/CLUSTER.md").read_text()
+        service = f"{STANDING['metadata']['name']}-head-svc"  # As KubeRay calls it.
+        assert f"kubectl port-forward service/{service} 8265:8265" in told
+        assert f"kubectl get secret {CLUSTER['authOptions']['secretName']} " in told
 
     def test_names_and_references_agree(self) -> None:
         shared = list(yaml.safe_load_all((DEPLOY / "kubernetes/shared.yaml").read_text()))
@@ -204,8 +226,8 @@ class TestKubernetes:
                 assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
                 assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
                 assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
-        text = (DEPLOY / "kubernetes/rayjob.yaml").read_text()
-        assert not re.search(r"privileged|hostPath|hostNetwork|hostPort", text)
+        for file in (DEPLOY / "kubernetes").glob("*.yaml"):
+            assert not re.search(r"privileged|hostPath|hostNetwork|hostPort", file.read_text())
 
     def test_nothing_runs_when_nothing_is_to_be_done(self) -> None:
         assert JOB["spec"]["shutdownAfterJobFinishes"] is True

@@ -1,4 +1,4 @@
-"""What is shown of jobs: their logs as they come, and how they are."""
+"""What is shown of jobs: how they begin, their logs as they come, and how they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -17,12 +18,17 @@ from rich.text import Text
 from sweeps.console import Console, shown
 from sweeps.errors import EnvironmentTrouble
 from sweeps.jobs.job import Job
+from sweeps.jobs.reader import while_read
 from sweeps.jobs.server import JobServer
+from sweeps.options import BEGUN
 from sweeps.receipt import clock
 from sweeps.signals import exit_code
 
 STOP_SECONDS = 75
 """Longer than Ray gives a job to end in order, see `submitting.ENVIRONMENT`."""
+
+BEGIN_SECONDS = 90
+"""How long is waited for a job to pass its own checks, of which the nodes' answers take longest."""
 
 _SETTLING_SECONDS = 10
 """A log may be over a moment before its job."""
@@ -35,30 +41,78 @@ def follow(server: JobServer, job: str) -> int:
     """Prints what a job says until it is over; Ctrl-C ends that, and not the job.
 
     Returns:
-        The exit code of the sweep; 130 where nobody waited for it.
+        The exit code of the sweep.
 
     Raises:
+        SystemExit: With 130, after Ctrl-C.
         EnvironmentTrouble: The job server is lost, or the job could not begin.
     """
-    look = f"look again with: gansweep logs {job}{server.note}"
-    try:
+    with _looked_at(server, job):
         asyncio.run(_print(server, job))
         ended = _settled(server, job)
+    return _code(server, ended)
+
+
+def refused(server: JobServer, job: str) -> int | None:
+    """Waits until a new job's trials begin; of one that ends before, its words go to stderr.
+
+    Returns:
+        The exit code of a job that ended; None of one that has begun, or has not after so long.
+
+    Raises:
+        SystemExit, EnvironmentTrouble: As of `follow`.
+    """
+    with _looked_at(server, job):
+        try:
+            said = asyncio.run(asyncio.wait_for(_until_begun(server, job), BEGIN_SECONDS))
+        except TimeoutError:
+            wait = f"no trial of job {job} has begun after {BEGIN_SECONDS} s"
+            click.echo(f"{wait}; see: gansweep logs {job}{server.note}", err=True)
+            return None
+        if said is None:
+            return None
+        ended = _settled(server, job)
+    code = _code(server, ended)
+    _echo(said, err=True)
+    return code
+
+
+@contextmanager
+def _looked_at(server: JobServer, job: str) -> Iterator[None]:
+    """Tells who looks away from a job, or loses sight of it, that it goes on."""
+    look = f"look again with: gansweep logs {job}{server.note}"
+    try:
+        yield
     except KeyboardInterrupt:
         click.echo(f"\njob {job} goes on; {look}", err=True)
-        return exit_code(signal.SIGINT)
+        raise SystemExit(exit_code(signal.SIGINT)) from None
     except EnvironmentTrouble as error:
         raise EnvironmentTrouble(f"{error}; the job may well go on: {look}") from None
-    if ended.reason:
-        raise EnvironmentTrouble(f"job {job} could not begin: {ended.reason}")
-    if ended.exit_code is None:
-        raise EnvironmentTrouble(f"the log of job {job} broke off; {look}")
-    return ended.exit_code
+
+
+def _code(server: JobServer, job: Job) -> int:
+    if job.reason:
+        raise EnvironmentTrouble(f"job {job.id} could not begin: {job.reason}")
+    if job.exit_code is None:
+        look = f"gansweep logs {job.id}{server.note}"
+        raise EnvironmentTrouble(f"the log of job {job.id} broke off; look again with: {look}")
+    return job.exit_code
 
 
 async def _print(server: JobServer, job: str) -> None:
+    with while_read():
+        async for text in server.follow(job):
+            _echo(text)
+
+
+async def _until_begun(server: JobServer, job: str) -> str | None:
+    """What a job says that ends before its trials begin; None of one whose trials do."""
+    said = ""
     async for text in server.follow(job):
-        _echo(text)
+        said += text
+        if BEGUN in said:
+            return None
+    return said
 
 
 def print_log(server: JobServer, job: str) -> None:
@@ -66,10 +120,10 @@ def print_log(server: JobServer, job: str) -> None:
     _echo(server.log(job))
 
 
-def _echo(text: str) -> None:
+def _echo(text: str, *, err: bool = False) -> None:
     for line in text.splitlines(keepends=True):
         if not _PREAMBLE.match(line):
-            click.echo(shown(line), nl=False)
+            click.echo(shown(line), nl=False, err=err)
 
 
 def _settled(server: JobServer, job: str, seconds: float = _SETTLING_SECONDS) -> Job:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sweeps import door
-from sweeps.errors import EnvironmentTrouble, UserError
+from sweeps.errors import Busy, EnvironmentTrouble, UserError
 from sweeps.jobs.job import SWEEP, Job
 
 ADDRESS = "RAY_API_SERVER_ADDRESS"
@@ -85,7 +85,7 @@ class JobServer:
             return [it for it in self._client.list_jobs() if it.submission_id]
 
     def find(self, wanted: str) -> Job:
-        """A job by its id, or the newest of a sweep by the sweep's name.
+        """A job by its id, or the newest of a sweep by the sweep's name, refused ones aside.
 
         Raises:
             UserError: There is none; the message lists those that there are.
@@ -93,6 +93,8 @@ class JobServer:
         jobs = self.jobs()
         by_id = [job for job in jobs if job.id == wanted]
         by_sweep = [job for job in jobs if job.sweep == wanted]
+        # Who asked for a sweep that another job has run did not run it.
+        by_sweep = [job for job in by_sweep if job.exit_code != Busy.exit_code] or by_sweep
         if not by_id and not by_sweep:
             known = ", ".join(job.id for job in jobs) or "none"
             raise UserError(f"no job {wanted!r} at {self.address} (there: {known})")

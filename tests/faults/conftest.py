@@ -12,7 +12,8 @@ from served import served
 
 import faults
 import gancore.training
-from sweeps import sweep
+from faults import job_server as served_jobs
+from sweeps import door, sweep
 
 TRAIN = gancore.training.train
 
@@ -54,3 +55,15 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "_train", lambda *_: None)
     monkeypatch.setattr(sweep.tracking, "start_uploader", lambda *_: None)
     monkeypatch.setattr(sweep.tracking, "wait", lambda *_: True)
+
+
+@pytest.fixture
+def job_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[served_jobs.Server]:
+    """A job server that asks for the token of this test's environment."""
+    for name in (door.MODE, door.TOKEN_PATH):
+        monkeypatch.setenv(name, "")  # So that what is set is taken back.
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(door.TOKEN, served_jobs.TOKEN)
+    with served_jobs.job_server() as running:
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{running.server_port}")
+        yield running

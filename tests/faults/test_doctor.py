@@ -29,6 +29,7 @@ from sweeps.doctor.meeting import attend, heard, meeting
 from sweeps.doctor.question import Question
 from sweeps.doctor.token import Token, judge
 from sweeps.errors import EnvironmentTrouble
+from sweeps.options import BEGUN
 from sweeps.results import Results
 from sweeps.tracking.visit import newest_schema
 
@@ -402,7 +403,7 @@ def test_a_real_cluster_with_three_faults_of_its_own(tmp_path: Path) -> None:
             out, err = command.end()
         with faults.cli("run", *where, home=tmp_path / "two", **options) as command:
             command.assert_told(5, 180)
-            _, refused = command.end()
+            begun, refused = command.end()
         wrong = {**options, "environment": {**environment, door.TOKEN: "wrong" * 8}}
         with faults.cli("doctor", *where, home=tmp_path / "three", **wrong) as command:
             command.assert_told(5, 180)
@@ -420,6 +421,7 @@ def test_a_real_cluster_with_three_faults_of_its_own(tmp_path: Path) -> None:
     assert "does not see" in refused
     assert "install the same there" in refused
     assert "gansweep resume" in refused
+    assert BEGUN not in begun
     results = Results.read(storage / file.stem)
     assert results.state == "interrupted"
     assert not any(result.starts for result in results.trials.values())

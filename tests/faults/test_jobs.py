@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import faults
 from faults import act
 from faults.commands import ROOT
 from faults.job_head import Head, job_head
+from faults.job_server import Server, listed
 from sweeps import door, journal, make_plan, tracking
 from sweeps.asking import load_spec
 from sweeps.jobs import needs, packing
@@ -31,7 +30,6 @@ from sweeps.results import Results
 from sweeps.tracking import process
 from sweeps.version import code_version
 
-TOKEN = "the-right-one" * 4
 PLUGIN = '''
 from dataclasses import dataclass
 from gancore.losses import losses
@@ -196,82 +194,26 @@ def test_an_uploader_outlives_what_its_whole_job_is_told(monkeypatch: pytest.Mon
             signal.signal(number, handler)
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """As a job server answers, with a token or without."""
-
-    wants: str | None = TOKEN
-    jobs: tuple[dict[str, Any], ...] = ()
-    page = False
-
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        shown = self.headers.get("Authorization")
-        code = 200
-        if self.server.wants is not None and shown != f"Bearer {self.server.wants}":
-            code = 403 if shown else 401
-        content: Any = {"ray_version": "2.60.0", "version": "4"}
-        if self.path == "/api/jobs/":
-            content = list(self.server.jobs)
-        if self.path.endswith("/logs"):
-            content = {"logs": "2026-11-25 18:00:00,1\tINFO job_manager.py:1 -- x\nerror: no\n"}
-        body = b"<html>" if self.server.page else json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "text/html" if self.server.page else "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def answering() -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in (door.MODE, door.TOKEN_PATH):
-        monkeypatch.setenv(name, "")  # So that what is set is taken back.
-        monkeypatch.delenv(name)
-    monkeypatch.setenv(door.TOKEN, TOKEN)
-    with answering() as running:
-        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{running.server_port}")
-        yield running
-
-
-def test_a_door_that_is_open_shut_or_no_door(server: Server) -> None:
+def test_a_door_that_is_open_shut_or_no_door(job_server: Server) -> None:
     """E1 of jobs: one line that says what to do, and exit code 5."""
     assert gansweep("status")[0] == 0
-    server.wants = "another"
+    job_server.wants = "another"
     code, out = gansweep("status")
     assert (code, "has another token than RAY_AUTH_TOKEN" in out) == (5, True)
     code, out = gansweep("status", "--insecure")
     assert (code, "asks for a token: leave --insecure away" in out) == (5, True)
-    server.wants = None
+    job_server.wants = None
     os.environ.pop(door.MODE)
     code, out = gansweep("status")
     assert (code, "asks nobody for a token" in out) == (5, True)
     assert gansweep("status", "--insecure")[0] == 0
     os.environ.pop(door.MODE)
-    server.page = True
+    job_server.page = True
     code, out = gansweep("status")
     assert (code, "is not Ray's job server" in out) == (5, True)
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("job_server")
 def test_nobody_answers_and_the_way_is_told() -> None:
     code, out = gansweep("status", "--address", "127.0.0.1:9")
     assert code == 5
@@ -282,22 +224,8 @@ def test_nobody_answers_and_the_way_is_told() -> None:
     assert (code, "is not where a job server listens" in out) == (2, True)
 
 
-def listed(number: int, status: str, code: int | None = None, **more: Any) -> dict[str, Any]:
-    noted = {"gansweep.sweep": "question", "gansweep.storage": "/shared/runs"}
-    return {
-        "type": "SUBMISSION",
-        "submission_id": f"question-{number}",
-        "status": status,
-        "entrypoint": "exec sh start.sh",
-        "metadata": noted,
-        "start_time": 1_700_000_000_000 + number,
-        "driver_exit_code": code,
-        **more,
-    }
-
-
-def test_jobs_are_told_in_words_and_one_sweep_runs_once(server: Server, tmp_path: Path) -> None:
-    server.jobs = (
+def test_jobs_are_told_in_words_and_one_sweep_runs_once(job_server: Server, tmp_path: Path) -> None:
+    job_server.jobs = (
         listed(1, "FAILED", 4, end_time=1_700_000_060_001),
         listed(2, "FAILED", message="first\nno room for the working directory"),
         listed(3, "STOPPED"),
@@ -333,10 +261,14 @@ class Laptop:
     def command(self, *words: object) -> list[str]:
         return [sys.executable, "-m", "sweeps.cli", *map(str, words)]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.head.environment, "PYTHONPATH": str(ROOT)}
+
     def do(self, *words: object) -> tuple[int, str, str]:
         done = subprocess.run(
             self.command(*words),
-            env={**os.environ, **self.head.environment, "PYTHONPATH": str(ROOT)},
+            env=self.environment,
             cwd=self.home,
             capture_output=True,
             text=True,
@@ -384,6 +316,15 @@ def test_a_job_survives_the_laptop(tmp_path: Path, head: Head) -> None:
     assert json.loads(laptop.do("status", "scripted", "--json")[1])["state"] == "running"
     code, _, err = laptop.do("submit", file, "--storage", laptop.storage)
     assert (code, "is being run by job scripted-1" in err) == (3, True)
+    with subprocess.Popen(
+        laptop.command("logs", "scripted"), env=laptop.environment, stdout=-1, stderr=-1
+    ) as reading:
+        assert reading.stdout is not None
+        assert reading.stderr is not None
+        assert reading.stdout.readline()
+        reading.stdout.close()
+        said = reading.stderr.read()
+    assert (reading.returncode, said) == (128 + signal.SIGPIPE, b"")
     code, out, _ = laptop.do("logs", "scripted")
     assert code == 0
     assert "16 of 32 epochs" not in out
@@ -398,10 +339,14 @@ def test_a_job_survives_the_laptop(tmp_path: Path, head: Head) -> None:
     calm = faults.planned(faults.scripted(tmp_path / "calm", epochs=16))
     faults.play(calm)
     faults.assert_sound(place, calm, store=tracking.default_uri(laptop.storage))
-    code, out, _ = laptop.do("submit", file, "--storage", laptop.storage)
-    assert code == 3, "as `gansweep run` of a sweep that is finished"
-    assert "it is finished, and this file asks for the same" in out
-    assert "scripted-2  scripted  refused (exit code 3)" in laptop.do("status")[1]
+    for words in ((), ("--detach",)):
+        code, out, err = laptop.do("submit", file, "--storage", laptop.storage, *words)
+        assert (code, out) == (3, ""), "as `gansweep run` of a sweep that is finished"
+        assert "it is finished, and this file asks for the same" in err
+    assert "scripted-3  scripted  refused (exit code 3)" in laptop.do("status")[1]
+    assert json.loads(laptop.do("status", "scripted", "--json")[1])["id"] == "scripted-1"
+    code, out, err = laptop.do("submit", file, "--storage", "/proc/no", "--detach")
+    assert (code, out, "the storage /proc/no cannot be written" in err) == (5, "", True)
 
 
 @pytest.mark.slow
@@ -423,7 +368,8 @@ def test_a_job_is_stopped_in_order_and_goes_on(tmp_path: Path, head: Head) -> No
     told = {run.info.status for run in runs_of(client).values()}
     assert "RUNNING" not in told, "MLflow has heard of it"
     assert laptop.do("logs", "halted")[0] == 143
-    code, out, _ = laptop.do("submit", file, "--storage", laptop.storage, "--detach")
+    code, out, err = laptop.do("submit", file, "--storage", laptop.storage, "--detach")
     assert (code, out) == (0, "halted-2\n")
+    assert "no trial" not in err, "it has begun"
     assert laptop.do("logs", "halted-2")[0] == 0
     assert Results.read(laptop.storage / "halted").state == "finished"
