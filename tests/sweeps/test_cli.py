@@ -46,7 +46,7 @@ def gansweep(*words: object) -> tuple[int, str, str]:
 def test_a_plan_names_trials_arms_rungs_and_epochs(file: Path) -> None:
     code, out, _ = gansweep("plan", file)
     assert code == 0
-    assert "4 trials in 2 arms, objective fid64 (min)" in out
+    assert "4 trials in 2 arms, by fid64 (lower is better)" in out
     assert "rungs at epochs 1" in out
     assert "003-hinge" in out
     facts = json.loads(gansweep("plan", file, "--json")[1])
@@ -202,6 +202,28 @@ def test_listings_give_every_option_with_default_and_source(kind: str) -> None:
         for option, facts in entry["options"].items():
             assert f"{option} = " in out
             assert facts["takes"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_has_every_command_with_the_whole_of_its_sentence(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = gansweep("--help")[1]
+    told = " ".join(out.split())
+    for name, command in main.commands.items():
+        assert command.help is not None
+        sentence = " ".join(command.help.split("\n\n")[0].split())
+        assert f" {name} {sentence} " in f"{told} "  # Not cut off with dots.
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_listing_keeps_its_margin_on_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = json.loads(gansweep("losses", "--json")[1])
+    *lines, empty, use = gansweep("losses")[1].splitlines()
+    assert (empty, use[:15]) == ("", "in a sweep file")
+    assert {line for line in lines if not line.startswith("  ")} == set(names)
 
 
 def test_nothing_heavy_is_imported_for_help_plan_or_a_wrong_file(file: Path) -> None:
