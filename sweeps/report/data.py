@@ -242,13 +242,17 @@ def _answer(arms: Sequence[Mapping[str, Any]], objective: str, protocols: int) -
     trials = sum(arm["trials"] for arm in arms)
     seeds = sum(arm["confirmed"] for arm in arms)
     head = "; ".join(parts) or "No trial has a score yet"
-    base = f"{head}. {trials} trials in {len(arms)} arms"
+    base = f"{head}. {_count(trials, 'trial')} in {_count(len(arms), 'arm')}"
     if seeds:
         return f"{base}, {seeds} of them on fresh seeds; no test was made on them."
     return (
         f"{base}. These are scores of a search, one seed each: which arm is better than which, "
         "only training again on fresh seeds can tell."
     )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _dimensions(trials: Sequence[Shown]) -> Iterator[dict[str, Any]]:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from scripted_sweep import LOSSES, script_sweep
 
 from gancore.data import DataUnavailable
 from gancore.systems.adversarial import Adversarial
+from sweeps import planfile
 from sweeps.cli import main
 
 SWEEP = """
@@ -224,6 +226,27 @@ def test_a_listing_keeps_its_margin_on_a_narrow_screen(monkeypatch: pytest.Monke
     *lines, empty, use = gansweep("losses")[1].splitlines()
     assert (empty, use[:15]) == ("", "in a sweep file")
     assert {line for line in lines if not line.startswith("  ")} == set(names)
+
+
+def test_long_names_of_arms_take_no_number_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses, tail = LOSSES[:3], "spectral,projection,width=128,r1"
+    place = script_sweep(tmp_path / "long", losses=losses, each=4, seeds=3)
+    written = json.dumps(planfile.read(place))
+    for loss in losses:
+        written = written.replace(f'"arm": "{loss}"', f'"arm": "{loss},{tail}"')
+    planfile.write(place, json.loads(written))
+    where = ("long", "--storage", tmp_path)
+    facts = json.loads(gansweep("compare", *where, "--json")[1])
+    monkeypatch.setenv("COLUMNS", "80")
+    for out in (gansweep("compare", *where)[1], gansweep("show", *where)[1].split("\ncost")[0]):
+        assert max(len(line) for line in out.splitlines() if "report/index" not in line) <= 80
+        assert "\u2026" not in out
+        for arm in facts["arms"]:
+            row = next(line for line in out.splitlines() if arm["estimate"] in line)
+            assert row.split()[0].startswith(arm["label"].split(",")[0])
+            assert f"{arm['median']:.4g}" in row.split()
 
 
 def test_nothing_heavy_is_imported_for_help_plan_or_a_wrong_file(file: Path) -> None:

@@ -2,7 +2,7 @@
 function wall() {
   const { epochs, tiles, note } = JSON.parse($("pictures").textContent);
   if (!tiles.length) return;
-  reveal("samples", `The same latents in every tile, the best trial of each arm first. Move the slider to watch them learn; click a tile to look closer. ${note}`);
+  reveal("samples", `The same latents in every tile, the best trial of each arm first. ${note}`, "Move the slider to watch them learn; click a tile to look closer.");
   const host = $("wall"), FIRST = 3;
   let place = epochs.length - 1, arm = "", verdict = "", everything = false, timer = null;
   const verdicts = [...new Set(tiles.map((t) => DATA.trials[t.trial].verdict))];
