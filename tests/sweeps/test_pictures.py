@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from scripted_sweep import LOSSES, analysis_of, script_sweep
 
+from sweeps.compare.diagram import critical_difference_svg
 from sweeps.compare.ranks import rank
 from sweeps.report import report_data, write_report
 from sweeps.report.pictures import PICTURES, write_pictures
@@ -289,6 +290,20 @@ def test_arms_whose_names_are_cut_are_still_told_apart() -> None:
     one = [f"{'long' * 9}-{k}" for k in (1, 2)]
     assert len(set(names(one, 14))) == 2
     assert max(map(len, names(one, 14))) == 14
+
+
+def test_the_diagram_keeps_its_axis_where_names_are_long() -> None:
+    arms = [f"{a},norm=batch,{b},adversarial" for a in LOSSES for b in ("none", "r1")]
+    scores = {d: {arm: [float(k), k + 0.1] for k, arm in enumerate(arms)} for d in "abcdefg"}
+    ranking = rank(scores, "min")
+    assert ranking is not None
+    drawn = critical_difference_svg(ranking)
+    ends = re.search(r'<line x1="([\d.]+)" y1="58.0" x2="([\d.]+)"', drawn)
+    assert ends is not None
+    assert float(ends[2]) - float(ends[1]) > 200
+    shown = re.findall(r"</title>([^<]+)</text>", drawn)
+    assert len(set(shown)) == len(shown) == len(arms)
+    assert "norm=batch" not in "".join(shown)
 
 
 @pytest.mark.usefixtures("ours")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gancore.files import write_atomically
 from sweeps.report.data import WIDE
+from sweeps.report.labels import cut, unlike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -223,21 +224,10 @@ def even(text: str, letters: int, lines: int = 1) -> str:
 
 def names(labels: Sequence[str], letters: int, lines: int = 1) -> list[str]:
     """Labels of arms in even lines; where one is too long, what all have alike is left out."""
-    shown = labels
+    shown: Sequence[str] = labels
     if any(len(_broken(_joined(label), letters)) > lines for label in labels):
-        shown = _unlike(labels)
+        shown = unlike(labels)
     return [_named(label, letters, lines) for label in shown]
-
-
-def _unlike(labels: Sequence[str]) -> Sequence[str]:
-    """Without the values between commas that are the same in all of them."""
-    parts = [label.split(",") for label in labels]
-    if len(parts) < 2 or len({len(own) for own in parts}) > 1:
-        return labels
-    unlike = [k for k, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1]
-    if len(unlike) == len(parts[0]):
-        return labels
-    return [",".join([*(own[k] for k in unlike), "\u2026"]) for own in parts]
 
 
 def _named(name: str, letters: int, lines: int) -> str:
@@ -245,15 +235,15 @@ def _named(name: str, letters: int, lines: int) -> str:
     folded = _broken(_joined(name), letters)
     if len(folded) <= lines:
         return even(name, letters, lines)
-    tail = letters // 2
     kept = folded[:lines]
-    kept[-1] = f"{kept[-1][: letters - 1 - tail]}\u2026{name[-tail:]}"
-    return "\n".join(kept)
+    rest = name[sum(map(len, kept[:-1])) :]
+    return "\n".join([*kept[:-1], cut(rest.strip(), letters)])
 
 
 def _joined(text: str) -> str:
     """In one line, with what belongs together held together: `p < 0.001`, `[3.3, 3.7]`."""
     line = re.sub(r" ([=<>]) (?=\S)", "\u00a0\\1\u00a0", " ".join(text.split()))
+    line = re.sub(r"\balpha (?=\d)", "alpha\u00a0", line)
     return re.sub(r"\[[^][]{1,30}\]", lambda m: m[0].replace(" ", "\u00a0"), line)
 
 
