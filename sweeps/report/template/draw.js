@@ -56,8 +56,8 @@ const figure = (value, digits = 3) =>
   typeof value !== "number" ? number(value) : Math.abs(value) >= 10 ** digits || (value && Math.abs(value) < 1e-3) ? number(value, digits) : value.toPrecision(digits);
 function duration(hours) {
   if (hours === null || hours === undefined) return "–";
-  const minutes = Math.round(hours * 60);
-  if (minutes < 1) return `${Math.round(hours * 3600)} s`;
+  const seconds = Math.round(hours * 3600), minutes = Math.round(hours * 60);
+  if (seconds < 120) return `${seconds} s`;
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")}`;
 }
 

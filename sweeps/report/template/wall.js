@@ -38,7 +38,7 @@ function wall() {
         const epoch = epochs[place], frame = tile.frameAt(epoch);
         if (image.dataset.epoch !== String(frame)) { image.dataset.epoch = frame; image.src = frames[frame]; }
         const k = trial.epochs.findLastIndex((e) => e <= frame);
-        score.textContent = k < 0 ? "untrained" : `${DATA.objective} ${number(trial.scores[k], 3)}`;
+        score.textContent = k < 0 ? "untrained" : `${DATA.objective} ${figure(trial.scores[k])}`;
         const over = epoch > own.at(-1);
         node.classList.toggle("over", over && trial.state !== "completed");
         badge.textContent = over && trial.state !== "completed" ? `${trial.state} at ${trial.epochs.at(-1) ?? 0}` : frame !== epoch ? `epoch ${frame}` : "";
