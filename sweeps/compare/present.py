@@ -50,6 +50,7 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
     from sweeps.compare.across import of_unlike_data
     from sweeps.compare.analysis import analysis, comparison
     from sweeps.report import write_report
+    from sweeps.report.data import shown_trials
 
     results = [Results.read(place) for place in places]
     for one in results:
@@ -75,6 +76,10 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
         )
     else:
         print_comparison(compared, console)
+        named = {arm.label for arm in compared.arms}
+        left = dict.fromkeys(s.label for s in shown_trials(results) if s.label not in named)
+        if left:
+            console.print(Text(f"not confirmed, so not compared: {', '.join(left)}"))
     console.print(Text(str(page), style="dim"), soft_wrap=True)
 
 

@@ -183,7 +183,8 @@ def _arms(
     """A row an arm, in the order planned, which is the order of their colours.
 
     `rank` is the order by what is known: the interquartile mean, or the median of the confirmed
-    seeds, or the best. Arms that never scored come last; unlike protocols are not mixed.
+    seeds. Then come arms that were not confirmed, by their best, which flatters them; those that
+    never scored come last. Unlike protocols are not mixed.
     """
     by_label: dict[str, list[Shown]] = {}
     for trial in trials:
@@ -194,9 +195,10 @@ def _arms(
     arms = [_arm(label, own, digests) | extra.get(label, {}) for label, own in by_label.items()]
     sign = 1 if trials[0].of.plan.goal == "min" else -1
 
-    def key(arm: Mapping[str, Any]) -> tuple[int, bool, float]:
-        score = _first(arm.get("iqm"), arm["median"] if arm["confirmed"] else None, arm["best"])
-        return (arm["protocol"], score is None, sign * (score or 0.0))
+    def key(arm: Mapping[str, Any]) -> tuple[int, bool, bool, float]:
+        fresh = _first(arm.get("iqm"), arm["median"] if arm["confirmed"] else None)
+        score = _first(fresh, arm["best"])
+        return (arm["protocol"], score is None, fresh is None, sign * (score or 0.0))
 
     for rank, arm in enumerate(sorted(arms, key=key), 1):
         arm["rank"] = rank

@@ -249,6 +249,14 @@ def test_long_names_of_arms_take_no_number_its_room(
             assert f"{arm['median']:.4g}" in row.split()
 
 
+def test_compare_names_the_arms_that_nothing_confirmed(tmp_path: Path) -> None:
+    script_sweep(tmp_path / "one", losses=("hinge", "minimax"))
+    script_sweep(tmp_path / "two", losses=("hinge", "least_squares"), seeds=0)
+    code, out, _ = gansweep("compare", "one", "two", "--storage", tmp_path, "--out", tmp_path / "r")
+    assert code == 0
+    assert "not confirmed, so not compared: two/hinge, least_squares" in " ".join(out.split())
+
+
 def test_nothing_heavy_is_imported_for_help_plan_or_a_wrong_file(file: Path) -> None:
     heavy = ("torch", "ray", "mlflow", "pandas", "numpy", "matplotlib", "sklearn", "torchvision")
     script = (

@@ -264,6 +264,10 @@ def test_long_names_are_folded_where_one_may_break_them() -> None:
     assert fold("grid,wgan_gp,resnet", 12, 2) == "grid,\nwgan_gp,\u2026"
     assert even("one two three four", 12, 2) == "one two\nthree four"
     assert even("wasserstein_gp,none,\u2026", 20, 2) == "wasserstein_gp,\nnone,\u2026"
+    assert (
+        even("two beats four/hinge and four/minimax", 24, 2)
+        == "two beats four/hinge\nand four/minimax"
+    )
     assert fold("abcdefghij", 4, 2) == "abcd\nefg\u2026"
     assert fold("", 4) == ""
 

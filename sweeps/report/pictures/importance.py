@@ -59,8 +59,10 @@ def _title(groups: Mapping[str, Sequence[Row]], shown: Sequence[str]) -> str:
     if not _likely(leading):
         return f"{leading['path']} mattered most"
     elsewhere = any(not _likely(row) for group in shown[1:] for row in groups[group])
-    where = f"{'Over all arms' if not shown[0] else f'Within {shown[0]}'} no" if elsewhere else "No"
-    return f"{where} hyper-parameter stands out from chance"
+    if not elsewhere:
+        return "No hyper-parameter stands out from chance"
+    where = "Over all arms" if not shown[0] else f"In {shown[0]}"
+    return f"{where} no hyper-parameter stands out from chance"
 
 
 def _likely(row: Row) -> bool:

@@ -215,11 +215,15 @@ def fold(text: str, letters: int, lines: int = 1) -> str:
 
 
 def even(text: str, letters: int, lines: int = 1) -> str:
-    """Folded, and where all of it fits, into lines of about one length, no word broken for it."""
+    """Folded, and where all of it fits, into lines of about one length, no word broken for it.
+
+    Between words rather than after a comma or slash.
+    """
     count = fold(text, letters, lines).count("\n")
     widths = range(max(map(len, _pieces(_joined(text))), default=1), letters)
-    fits = (n for n in widths if len(_broken(_joined(text), n)) <= count + 1)
-    return fold(text, next(fits, letters), lines)
+    fits = [n for n in widths if len(_broken(_joined(text), n)) <= count + 1]
+    whole = (n for n in fits if " ".join(_broken(_joined(text), n)) == _joined(text))
+    return fold(text, next(whole, next(iter(fits), letters)), lines)
 
 
 def names(labels: Sequence[str], letters: int, lines: int = 1) -> list[str]:

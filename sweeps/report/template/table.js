@@ -54,7 +54,7 @@ function league() {
   ].filter(Boolean);
   columns.lead = 1;
   reveal("league", `${DATA.goal === "min" ? "Lower" : "Higher"} ${DATA.objective} is better. ` +
-    (confirmed ? "n counts the seeds that each arm's best point was trained again on." : "n counts the trials of the search; no arm has been confirmed on fresh seeds.") +
+    (confirmed ? "n counts the seeds that each arm's best point was trained again on." + (arms.every((arm) => arm.confirmed) ? "" : " Arms that were not confirmed come below, n their trials: the best of a search flatters.") : "n counts the trials of the search; no arm has been confirmed on fresh seeds.") +
     (DATA.protocols.length > 1 ? " Arms of unlike protocols are not comparable." : ""), "Click a heading to sort.");
   table($("league-table"), columns, arms, { sort: "rank", caption: "League table of the arms" });
   pairs();
