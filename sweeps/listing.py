@@ -17,7 +17,7 @@ from gancore.schema import MISSING, Option
 from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
 from sweeps.bucket import spoken
-from sweeps.console import Console
+from sweeps.console import Console, Label
 from sweeps.errors import DamagedSweep
 from sweeps.receipt import costs, receipt
 from sweeps.results import Results
@@ -77,12 +77,12 @@ def _sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     *headings, last = ("sweep", "state", "trials", "epochs", "best", "arm")
     for number, heading in enumerate(headings):
-        # As wide as it must be: what is missing on a narrow screen, the arm's name gives up.
+        # As wide as it must be: where the screen is narrow, the arm's name takes more lines.
         longest = max(len(heading), *(len(line[number]) for line in lines))
         table.add_column(heading, no_wrap=True, min_width=longest)
-    table.add_column(last, no_wrap=True)
-    for line in lines:
-        table.add_row(*line)
+    table.add_column(last)
+    for *cells, arm in lines:
+        table.add_row(*cells, Label(arm))
     return table
 
 

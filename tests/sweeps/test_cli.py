@@ -247,6 +247,8 @@ def test_long_names_of_arms_take_no_number_its_room(
             row = next(line for line in out.splitlines() if arm["estimate"] in line)
             assert row.split()[0].startswith(arm["label"].split(",")[0])
             assert f"{arm['median']:.4g}" in row.split()
+    listed = "".join(gansweep("list", *where[1:])[1].split())
+    assert any(arm["label"] in listed for arm in facts["arms"])
 
 
 def test_compare_names_the_arms_that_nothing_confirmed(tmp_path: Path) -> None:
