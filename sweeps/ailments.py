@@ -12,10 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gancore.verdicts import AILMENTS
+from sweeps.console import Label
 from sweeps.results import Results, TrialResult
 
 NARROW = 0.6
 """A range is told where a verdict's trials fill at most this share of what was searched."""
+
+WHERE = 40
+"""Letters up to which ranges stand in one line each, whatever room that leaves to the arms."""
 
 GOOD = ("converged",)
 
@@ -56,14 +60,15 @@ def ailment_table(found: Sequence[Ailment]) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("trials", justify="right", no_wrap=True)
     table.add_column("of arms")
-    table.add_column("where")
+    told = [len(line) for ailment in found for line in ailment.where]
+    table.add_column("where", no_wrap=max(told, default=0) <= WHERE)
     for ailment in found:
         style = "green" if ailment.verdict in GOOD else "red"
         arms = ", ".join(f"{arm} {count}" for arm, count in ailment.arms.items())
         table.add_row(
             Text(ailment.verdict, style=style),
             str(len(ailment.trials)),
-            Text(arms),
+            Label(arms),
             Text("\n".join(ailment.where), style="dim"),
         )
     return table

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from sweeps.cli_doctor import doctor
+from sweeps.cli_help import write_commands
 from sweeps.cli_jobs import COMMANDS
 from sweeps.cli_options import (
     ACCEPT,
@@ -31,12 +32,20 @@ from sweeps.signals import exit_code
 
 # Imports stand in the commands: `--help` and a wrong file must answer at once.
 
+OUT = click.Path(path_type=Path, dir_okay=False)
+SEED = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn."
+)
+
 
 class Commands(click.Group):
     """Lists commands in the order in which one needs them, and tells errors in plain lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        write_commands(self.commands, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -70,7 +79,10 @@ def _let_go_of_output(error: OSError) -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gansweep")
 def main() -> None:
-    """Which GAN is best on your data, at what cost, and how sure are we?"""
+    """Which GAN is best on your data, at what cost, and how sure are we?
+
+    FILE is a question in YAML, such as search_spaces/quickstart.yaml; NAME is that of a sweep.
+    """
 
 
 @main.command()
@@ -141,7 +153,7 @@ def extend(
 @click.option("--probe", is_flag=True, help="Train a few steps of each arm: tells hours and disk.")
 @json_option
 def plan(file: Path, probe: bool, as_json: bool) -> None:
-    """Show what a sweep would do; touches nothing."""
+    """Show what a sweep would do, and touch nothing."""
     from sweeps.asking import load_spec
     from sweeps.preview import show_plan
 
@@ -221,9 +233,11 @@ def compare(names: tuple[str, ...], out: Path | None, storage: Path, as_json: bo
 @main.command()
 @click.argument("name")
 @click.argument("trial", required=False)
-@click.option("--count", type=click.IntRange(1, 4096), default=64, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
+@click.option(
+    "--count", type=click.IntRange(1, 4096), default=64, show_default=True, help="Pictures to draw."
+)
+@SEED
+@click.option("--out", type=OUT, help="PNG file; default: beside the trial's own.")
 @trust_option
 @storage_option
 def sample(name: str, trial: str | None, storage: Path, trust: bool, **asked: Any) -> None:
@@ -251,7 +265,7 @@ def sample(name: str, trial: str | None, storage: Path, trust: bool, **asked: An
     type=click.IntRange(min=2),
     help="Splits of the pictures for an interval; default: 200, of Inception's features 20.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@SEED
 @tracking_option
 @trust_option
 @storage_option
@@ -278,7 +292,7 @@ def evaluate(
 @click.argument("name")
 @click.argument("trial", required=False)
 @click.option("--epoch", type=click.IntRange(min=1), help="Default: the trial's best.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File in .pt2.")
+@click.option("--out", type=OUT, help="File in .pt2; default: with the trial.")
 @click.option("--force", is_flag=True, help="Overwrite what is there.")
 @trust_option
 @storage_option

@@ -7,21 +7,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gancore.catalogue import KINDS, Catalogue, Entry
+from gancore.catalogue import Catalogue, Entry
 from gancore.config import flatten
 from gancore.schema import MISSING, Option
 from sweeps import folder
 from sweeps.ailments import ailment_table, ailments
 from sweeps.bucket import spoken
-from sweeps.console import Console
+from sweeps.console import Console, Label
 from sweeps.errors import DamagedSweep
 from sweeps.receipt import costs, receipt
 from sweeps.results import Results
 from sweeps.terminal import leaderboard, print_verdict, trial_table, warn
 from sweeps.troubles import troubles
+
+_USE = {
+    **{
+        kind: f"`{key}.name: NAME`, and its options as `{key}.OPTION: VALUE`"
+        for kind, key in (
+            ("systems", "system"),
+            ("losses", "loss"),
+            ("penalties", "penalty"),
+            ("models", "model"),
+            ("datasets", "data"),
+        )
+    },
+    "metrics": "`objective: {metric: NAME}`",
+    "features": "`objective: {features: NAME}`",
+}
+"""How a sweep file says that it wants one of a kind."""
 
 
 def list_sweeps(storage: Path, *, as_json: bool) -> None:
@@ -60,12 +77,12 @@ def _sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     *headings, last = ("sweep", "state", "trials", "epochs", "best", "arm")
     for number, heading in enumerate(headings):
-        # As wide as it must be: what is missing on a narrow screen, the arm's name gives up.
+        # As wide as it must be: where the screen is narrow, the arm's name takes more lines.
         longest = max(len(heading), *(len(line[number]) for line in lines))
         table.add_column(heading, no_wrap=True, min_width=longest)
-    table.add_column(last, no_wrap=True)
-    for line in lines:
-        table.add_row(*line)
+    table.add_column(last)
+    for *cells, arm in lines:
+        table.add_row(*cells, Label(arm))
     return table
 
 
@@ -162,22 +179,19 @@ def list_components(kind: str, *, as_json: bool) -> None:
     console = Console(highlight=False)
     for name, entry in sorted(entries.items()):
         console.print(Text(name, style="bold"))
-        console.print(Text(f"  {entry.summary}", style="dim"))
+        console.print(_indented(Text(entry.summary, style="dim")))
         if made := dict(flatten(entry.facts.get("preset", {}))):
             words = ", ".join(f"{key} {value}" for key, value in made.items())
-            console.print(Text(f"  where nothing else is said: {words}"))
+            console.print(_indented(Text(f"where nothing else is said: {words}")))
         for option in entry.options.values():
-            console.print(
-                Text(f"  {option.name} = {_default(option)}", style="cyan").append(
-                    f"   {option.takes}. {option.help}".rstrip(), style="default"
-                )
-            )
-    if kind == "losses":
-        console.print(
-            f"\nuse in a sweep file as `{KINDS[kind]}.name: NAME`, options as "
-            f"`{KINDS[kind]}.OPTION: VALUE`",
-            style="dim",
-        )
+            console.print(_indented(Text(f"{option.name} = {_default(option)}", style="cyan")))
+            console.print(_indented(Text(f"{option.takes}. {option.help}".rstrip()), by=4))
+    console.print(f"\nin a sweep file: {_USE[kind]}", style="dim")
+
+
+def _indented(text: Text, by: int = 2) -> Padding:
+    """All lines of a text, those too where it is broken."""
+    return Padding(text, (0, 0, 0, by), expand=False)
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

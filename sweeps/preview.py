@@ -63,9 +63,10 @@ def _print(
     plan: Plan, facts: Mapping[str, Any], measured: Probe | None, estimate: Estimate | None
 ) -> None:
     console = Console(highlight=False)
+    better = "lower" if plan.goal == "min" else "higher"
     console.print(
         f"[bold]{plan.name}[/bold]  {facts['trial_count']} trials in "
-        f"{len(facts['arms'])} arms, objective {plan.objective} ({plan.goal})"
+        f"{len(facts['arms'])} arms, by {plan.objective} ({better} is better)"
     )
     _print_schedule(plan, facts, console)
     if plan.confirm:
@@ -97,8 +98,8 @@ def _print_schedule(plan: Plan, facts: Mapping[str, Any], console: Console) -> N
     rungs = ", ".join(map(str, facts["rungs"]))
     if plan.search.method == "pbt":
         console.print(
-            f"a population an arm, its worst replaced at epochs {rungs}: {facts['epochs']} epochs "
-            "will be trained"
+            f"one population an arm, its worst replaced at epochs {rungs}: "
+            f"{facts['epochs']} epochs will be trained"
         )
         return
     console.print(f"asha within {plan.schedule.within}, rungs at epochs {rungs}")

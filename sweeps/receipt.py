@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from sweeps.console import Label
 from sweeps.results import Results, TrialResult
 
 
@@ -66,7 +67,7 @@ def receipt(results: Results) -> Table:
     rows, gpu = costs(results), any(needs.gpu for needs in results.plan.kinds())
     confirmed = results.plan.confirm is not None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("cost", no_wrap=True)
+    table.add_column("cost")
     for heading in ("search", *(["confirm"] if confirmed else []), "spared"):
         table.add_column(heading, justify="right", no_wrap=True)
     if gpu:
@@ -83,7 +84,7 @@ def receipt(results: Results) -> Table:
         cells = [clock(row.search), *confirm, clock(row.spared)]
         if gpu:
             cells.append(f"{row.gpu_seconds / 3600:.2f}")
-        table.add_row(row.arm, *cells)
+        table.add_row(Label(row.arm), *cells)
     return table
 
 

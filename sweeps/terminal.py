@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps import bucket
-from sweeps.console import Console
+from sweeps.console import Console, Label
 from sweeps.errors import EnvironmentTrouble
 from sweeps.folder import REPORT
 from sweeps.forecast import forecast
@@ -37,6 +37,9 @@ STYLE = {
     "failed": "bold red",
     "interrupted": "magenta",
 }
+WITH = 18
+"""Letters that a value has at least: its path in one line, and the number in the next."""
+
 _QUIET_SECONDS = 15
 """Between two lines of progress where there is no terminal."""
 
@@ -186,12 +189,12 @@ def leaderboard(results: Results) -> Table:
     """Arms by their best trial: score, what became of all trials, and the best one's values."""
     plan = results.plan
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", justify="right")
-    table.add_column("arm", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("arm")
     table.add_column(f"best {plan.objective}", justify="right", no_wrap=True)
     table.add_column("epoch", justify="right", no_wrap=True, min_width=5)
     table.add_column("trials", no_wrap=True, min_width=11)
-    table.add_column("with", overflow="fold")
+    table.add_column("with", overflow="fold", min_width=WITH)
     for place, (arm, trials) in enumerate(results.leaderboard, start=1):
         best = trials[0]
         tuned = (
@@ -201,7 +204,7 @@ def leaderboard(results: Results) -> Table:
         )
         table.add_row(
             str(place) if best.best is not None else "-",
-            arm,
+            Label(arm),
             _score(best) or "none",
             str(best.best_epoch or ""),
             _counts(trials),

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tree import ROOT, modules, render, sentence, written
 
 from gancore.catalogue import KINDS, Catalogue
+from sweeps.cli import main
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
@@ -29,6 +31,34 @@ def test_imports_go_one_way() -> None:
 
 def test_the_readmes_tree_says_what_the_files_say() -> None:
     assert written() == render(), "run `python tests/tree.py`"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/CLUSTER.md", "docs/RELIABILITY.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    file = ROOT / page
+    for target in re.findall(r"\]\(([^)\s]+)\)", file.read_text()):
+        path, _, anchor = target.partition("#")
+        if "://" not in target:
+            assert (there := file.parent / path if path else file).exists(), target
+            assert not anchor or anchor in anchors(there), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_the_readmes_commands_and_options_exist() -> None:
+    call = r"(?:`|^ +|^\$ |&& |bin/)gansweep ([a-z][^`|\n]*)"
+    said = re.findall(call, (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(said) > 20
+    for words in (line.split() for line in said):
+        command = main.commands.get(words[0].rstrip(",.:"))
+        assert command is not None, words
+        known = {name for option in command.params for name in option.opts}
+        used = {word.rstrip(",.:;") for word in words if word.startswith("--")}
+        assert used <= known, words
 
 
 @pytest.mark.parametrize("module", MODULES)

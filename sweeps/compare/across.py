@@ -13,6 +13,7 @@ from sweeps.compare.differences import differences_svg, shown
 from sweeps.compare.ranks import Ranking, rank
 from sweeps.compare.signed import SignedRanks, signed_ranks
 from sweeps.compare.verdict import estimate
+from sweeps.console import Label
 from sweeps.errors import UserError
 from sweeps.report.pictures import write_rank_picture
 from sweeps.report.rank_tables import write_rank_tables
@@ -90,9 +91,9 @@ def _signed_table(found: SignedRanks) -> Table:
 def _rank_table(found: Ranking) -> Table:
     """Arms by average rank, 1 the best on every data set."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("arm", no_wrap=True)
+    table.add_column("arm")
     table.add_column("average rank", justify="right", no_wrap=True)
     table.add_column("score over the mean of all arms", justify="right", no_wrap=True)
     for arm, average, relative in zip(found.arms, found.ranks, found.relative, strict=True):
-        table.add_row(arm, f"{average:.2f}", estimate(relative) if relative else "")
+        table.add_row(Label(arm), f"{average:.2f}", estimate(relative) if relative else "")
     return table

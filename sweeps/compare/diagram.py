@@ -9,18 +9,21 @@ from sweeps.compare.ranks import Ranking
 from sweeps.compare.svg import LETTER, ROW, line, short, text, wrapped
 
 BAR = 10
+MOST = 0.34
+"""Share of the width that the names of one side may have."""
 
 
 def critical_difference_svg(ranking: Ranking, width: int = 720) -> str:
     """The ranking as SVG text (after Demsar 2006, figure 1); best on the left.
 
-    It takes the colour and the font of the text around it, so that it suits light and dark pages.
-    Labels are escaped.
+    It takes the colour of the text around it, so that it suits light and dark pages. Labels are
+    escaped.
     """
     arms = len(ranking.arms)
     middle = math.ceil(arms / 2)
-    left = _margin(ranking.arms[:middle], width)
-    right = width - _margin(ranking.arms[middle:], width)
+    names = short(ranking.arms, width * MOST)
+    left = _margin(names[:middle])
+    right = width - _margin(names[middle:])
 
     def x(rank: float) -> float:
         return left + (rank - 1) * (right - left) / (arms - 1)
@@ -38,8 +41,7 @@ def critical_difference_svg(ranking: Ranking, width: int = 720) -> str:
         on_left = number < middle
         y = labels + ROW * (number if on_left else arms - 1 - number)
         edge, towards = (left - 8, -4) if on_left else (right + 8, 4)
-        name = short(arm, left if on_left else width - right)
-        label = f"{name}  {rank:.2f}" if on_left else f"{rank:.2f}  {name}"
+        label = f"{names[number]}  {rank:.2f}" if on_left else f"{rank:.2f}  {names[number]}"
         parts += [line(x(rank), axis, x(rank), y, 1), line(x(rank), y, edge, y, 1)]
         parts.append(text(edge + towards, y + 4, label, "end" if on_left else "start", arm))
     return wrapped(ranking.sentence, parts, width, height)
@@ -65,6 +67,6 @@ def _scale(ranking: Ranking, left: float, step: float, y: float) -> list[str]:
     ]
 
 
-def _margin(names: Sequence[str], width: int) -> float:
+def _margin(names: Sequence[str]) -> float:
     """Room for the names of one side and their ranks."""
-    return min(width * 0.4, 12 + LETTER * (6 + max(len(n) for n in names)))
+    return 12 + LETTER * (6 + max(map(len, names)))

@@ -16,17 +16,18 @@ def differences_svg(found: SignedRanks, width: int = 720) -> str:
     middle = (margin + right) / 2
     most = max(map(abs, found.differences)) or 1.0
     top = 2 * ROW
+    best, other = short(found.arms, middle)
     parts = [
-        text(middle - 12, ROW, f"{short(found.arms[1], middle)} better", "end", found.arms[1]),
-        text(middle + 12, ROW, f"{short(found.arms[0], middle)} better", "start", found.arms[0]),
+        text(middle - 12, ROW, f"{other} better", "end", found.arms[1]),
+        text(middle + 12, ROW, f"{best} better", "start", found.arms[0]),
     ]
+    names = short(found.data_sets, margin)
     order = sorted(range(len(found.ranks)), key=lambda i: -found.ranks[i])
     for row, i in enumerate(order):
         y = top + ROW * row
         end = middle + found.differences[i] / most * (right - middle)
-        name = found.data_sets[i]
         told = f"{shown(found, i)}, rank {found.ranks[i]:g}"
-        parts.append(text(margin - 8, y + 4, short(name, margin), "end", name))
+        parts.append(text(margin - 8, y + 4, names[i], "end", found.data_sets[i]))
         parts.append(line(middle, y, end, y, 9))
         parts.append(text(right + 8, y + 4, told, "start"))
     bottom = top + ROW * len(order)
@@ -37,4 +38,7 @@ def differences_svg(found: SignedRanks, width: int = 720) -> str:
 def shown(found: SignedRanks, i: int) -> str:
     """A data set's difference in words: `+12 %`."""
     difference = found.differences[i]
-    return f"{100 * difference:+.3g} %" if found.relative else f"{difference:+.3g}"
+    if not found.relative:
+        return f"{difference:+.3g}"
+    percent = 100 * difference
+    return f"{percent:+.1f} %" if abs(percent) >= 0.05 or not percent else f"{percent:+.1g} %"

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps import bucket
-from sweeps.console import Console
+from sweeps.console import Console, Label
 from sweeps.errors import UserError
 from sweeps.folder import REPORT
 from sweeps.results import Results
@@ -50,6 +50,7 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
     from sweeps.compare.across import of_unlike_data
     from sweeps.compare.analysis import analysis, comparison
     from sweeps.report import write_report
+    from sweeps.report.data import shown_trials
 
     results = [Results.read(place) for place in places]
     for one in results:
@@ -75,6 +76,10 @@ def show_comparison(places: Sequence[Path], out: Path | None, *, as_json: bool) 
         )
     else:
         print_comparison(compared, console)
+        named = {arm.label for arm in compared.arms}
+        left = dict.fromkeys(s.label for s in shown_trials(results) if s.label not in named)
+        if left:
+            console.print(Text(f"not confirmed, so not compared: {', '.join(left)}"))
     console.print(Text(str(page), style="dim"), soft_wrap=True)
 
 
@@ -106,14 +111,14 @@ def print_comparison(compared: Comparison, console: Console) -> None:
     from sweeps.compare.verdict import estimate
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("confirmed arm", no_wrap=True)
+    table.add_column("confirmed arm")
     table.add_column("seeds", justify="right", no_wrap=True)
     table.add_column(f"{compared.metric}, mean and 95 %", justify="right", no_wrap=True)
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column("best", justify="right", no_wrap=True)
     for arm in compared.arms:
         table.add_row(
-            arm.label,
+            Label(arm.label),
             str(arm.n),
             estimate(arm.mean) if arm.mean else "none",
             "" if arm.median is None else f"{arm.median:.4g}",

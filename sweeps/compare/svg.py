@@ -1,6 +1,6 @@
 """What the pictures of a comparison are drawn with: lines and words as SVG text.
 
-All takes the colour and the font of the text around it, so that it suits light and dark pages.
+All takes the colour of the text around it, so that it suits light and dark pages.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from sweeps.report.labels import in_a_line
+
 ROW = 22
 FONT = 13
-LETTER = 0.56 * FONT
+LETTER = 0.6 * FONT
 
 
 def wrapped(title: str, parts: Sequence[str], width: int, height: float) -> str:
@@ -18,7 +20,7 @@ def wrapped(title: str, parts: Sequence[str], width: int, height: float) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:g}" '
         f'width="{width}" height="{height:g}" role="img" fill="currentColor" '
-        f'stroke="none" font-family="inherit" font-size="{FONT}" '
+        f'stroke="none" font-family="system-ui, DejaVu Sans, sans-serif" font-size="{FONT}" '
         f'style="max-width:100%;height:auto"><title>{html.escape(title)}</title>{"".join(parts)}</svg>'
     )
 
@@ -39,7 +41,6 @@ def text(x: float, y: float, words: str, anchor: str, title: str = "") -> str:
     )
 
 
-def short(name: str, margin: float) -> str:
-    """The name, cut where the margin ends."""
-    longest = int((margin - 12) / LETTER) - 6
-    return name if len(name) <= longest else name[: longest - 1] + "\u2026"
+def short(names: Sequence[str], margin: float) -> list[str]:
+    """Names that end where the margin does, and are told apart."""
+    return in_a_line(names, int((margin - 12) / LETTER) - 6)

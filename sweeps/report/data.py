@@ -183,7 +183,8 @@ def _arms(
     """A row an arm, in the order planned, which is the order of their colours.
 
     `rank` is the order by what is known: the interquartile mean, or the median of the confirmed
-    seeds, or the best. Arms that never scored come last; unlike protocols are not mixed.
+    seeds. Then come arms that were not confirmed, by their best, which flatters them; those that
+    never scored come last. Unlike protocols are not mixed.
     """
     by_label: dict[str, list[Shown]] = {}
     for trial in trials:
@@ -194,9 +195,10 @@ def _arms(
     arms = [_arm(label, own, digests) | extra.get(label, {}) for label, own in by_label.items()]
     sign = 1 if trials[0].of.plan.goal == "min" else -1
 
-    def key(arm: Mapping[str, Any]) -> tuple[int, bool, float]:
-        score = _first(arm.get("iqm"), arm["median"] if arm["confirmed"] else None, arm["best"])
-        return (arm["protocol"], score is None, sign * (score or 0.0))
+    def key(arm: Mapping[str, Any]) -> tuple[int, bool, bool, float]:
+        fresh = _first(arm.get("iqm"), arm["median"] if arm["confirmed"] else None)
+        score = _first(fresh, arm["best"])
+        return (arm["protocol"], score is None, fresh is None, sign * (score or 0.0))
 
     for rank, arm in enumerate(sorted(arms, key=key), 1):
         arm["rank"] = rank
@@ -242,13 +244,17 @@ def _answer(arms: Sequence[Mapping[str, Any]], objective: str, protocols: int) -
     trials = sum(arm["trials"] for arm in arms)
     seeds = sum(arm["confirmed"] for arm in arms)
     head = "; ".join(parts) or "No trial has a score yet"
-    base = f"{head}. {trials} trials in {len(arms)} arms"
+    base = f"{head}. {_count(trials, 'trial')} in {_count(len(arms), 'arm')}"
     if seeds:
         return f"{base}, {seeds} of them on fresh seeds; no test was made on them."
     return (
         f"{base}. These are scores of a search, one seed each: which arm is better than which, "
         "only training again on fresh seeds can tell."
     )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _dimensions(trials: Sequence[Shown]) -> Iterator[dict[str, Any]]:

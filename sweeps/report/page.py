@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -70,7 +71,7 @@ def render(data: Mapping[str, Any], wall: Mapping[str, Any]) -> str:
         ),
         "TITLE": html.escape(f"{data['title']}: {data['objective']}"),
         "HEADING": html.escape(data["title"]),
-        "ANSWER": html.escape(data["answer"]),
+        "ANSWER": re.sub(r",(?=\S)", ",<wbr>", html.escape(data["answer"])),  # Long names break.
         "STYLE": style,
         "THEME": theme,
         "SCRIPT": script,

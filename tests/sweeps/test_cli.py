@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from scripted_sweep import LOSSES, script_sweep
 
 from gancore.data import DataUnavailable
 from gancore.systems.adversarial import Adversarial
+from sweeps import planfile
 from sweeps.cli import main
 
 SWEEP = """
@@ -46,7 +48,7 @@ def gansweep(*words: object) -> tuple[int, str, str]:
 def test_a_plan_names_trials_arms_rungs_and_epochs(file: Path) -> None:
     code, out, _ = gansweep("plan", file)
     assert code == 0
-    assert "4 trials in 2 arms, objective fid64 (min)" in out
+    assert "4 trials in 2 arms, by fid64 (lower is better)" in out
     assert "rungs at epochs 1" in out
     assert "003-hinge" in out
     facts = json.loads(gansweep("plan", file, "--json")[1])
@@ -202,6 +204,63 @@ def test_listings_give_every_option_with_default_and_source(kind: str) -> None:
         for option, facts in entry["options"].items():
             assert f"{option} = " in out
             assert facts["takes"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_has_every_command_with_the_whole_of_its_sentence(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = gansweep("--help")[1]
+    told = " ".join(out.split())
+    for name, command in main.commands.items():
+        assert command.help is not None
+        sentence = " ".join(command.help.split("\n\n")[0].split())
+        assert f" {name} {sentence} " in f"{told} "  # Not cut off with dots.
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_listing_keeps_its_margin_on_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = json.loads(gansweep("losses", "--json")[1])
+    *lines, empty, use = gansweep("losses")[1].splitlines()
+    assert (empty, use[:15]) == ("", "in a sweep file")
+    assert {line for line in lines if not line.startswith("  ")} == set(names)
+
+
+def test_long_names_of_arms_take_no_number_its_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses, tail = LOSSES[:3], "spectral,projection,width=128,r1"
+    monkeypatch.setattr("sweeps.report.write_report", lambda *_: tmp_path)  # Drawing takes time.
+    place = script_sweep(tmp_path / "long", losses=losses, each=4, seeds=3)
+    written = json.dumps(planfile.read(place))
+    for loss in losses:
+        written = written.replace(f'"arm": "{loss}"', f'"arm": "{loss},{tail}"')
+    planfile.write(place, json.loads(written))
+    where = ("long", "--storage", tmp_path)
+    facts = json.loads(gansweep("compare", *where, "--json")[1])
+    monkeypatch.setenv("COLUMNS", "80")
+    for out in (gansweep("compare", *where)[1], gansweep("show", *where)[1].split("\ncost")[0]):
+        assert max(len(line) for line in out.splitlines() if "/" not in line) <= 80
+        assert "\u2026" not in out
+        for arm in facts["arms"]:
+            row = next(line for line in out.splitlines() if arm["estimate"] in line)
+            assert row.split()[0].startswith(arm["label"].split(",")[0])
+            assert f"{arm['median']:.4g}" in row.split()
+    listed = "".join(gansweep("list", *where[1:])[1].split())
+    assert any(arm["label"] in listed for arm in facts["arms"])
+
+
+def test_compare_names_the_arms_that_nothing_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeps.report.write_report", lambda *_: tmp_path)
+    script_sweep(tmp_path / "one", losses=("hinge", "minimax"))
+    script_sweep(tmp_path / "two", losses=("hinge", "least_squares"), seeds=0)
+    code, out, _ = gansweep("compare", "one", "two", "--storage", tmp_path, "--out", tmp_path / "r")
+    assert code == 0
+    assert "not confirmed, so not compared: two/hinge, least_squares" in " ".join(out.split())
 
 
 def test_nothing_heavy_is_imported_for_help_plan_or_a_wrong_file(file: Path) -> None:

@@ -146,7 +146,7 @@ def test_two_arms_on_several_data_sets_are_compared_by_signed_ranks(tmp_path: Pa
     flat = " ".join(shown.output.split())
     assert "no verdict: hinge is better than minimax on 3 of 3 data sets, but 3 data sets" in flat
     assert "p is 0.25 or more, and 0.05 takes 6 data sets" in flat
-    assert "digits 2 10 +133 % 1" in flat
+    assert "digits 2 10 +133.3 % 1" in flat
     assert (tmp_path / "over all" / "signed_ranks.svg").read_text().startswith("<svg")
     told = json.loads(compare(*names, "--json", "--out", str(tmp_path / "over all")).output)
     assert (told["arms"], told["p"], told["better"]) == (["hinge", "minimax"], 0.25, 6.0)

@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 from scripted_sweep import LOSSES, analysis_of, script_sweep
 
+from sweeps.compare.diagram import critical_difference_svg
 from sweeps.compare.ranks import rank
 from sweeps.report import report_data, write_report
 from sweeps.report.pictures import PICTURES, write_pictures
 from sweeps.report.pictures.budget import spread
 from sweeps.report.pictures.gallery import DRAWN, RANKS
-from sweeps.report.pictures.slide import COLOURS, even, fold, keep, look, number
+from sweeps.report.pictures.slide import COLOURS, SHAPES, even, fold, keep, look, names, number
 from sweeps.results import Results
 
 ARMS = LOSSES[:4]
@@ -262,8 +263,84 @@ def test_names_beside_curves_keep_their_order_and_do_not_overlap() -> None:
 def test_long_names_are_folded_where_one_may_break_them() -> None:
     assert fold("grid,wgan_gp,resnet", 12, 2) == "grid,\nwgan_gp,\u2026"
     assert even("one two three four", 12, 2) == "one two\nthree four"
+    assert even("wasserstein_gp,none,\u2026", 20, 2) == "wasserstein_gp,\nnone,\u2026"
+    assert (
+        even("two beats four/hinge and four/minimax", 24, 2)
+        == "two beats four/hinge\nand four/minimax"
+    )
     assert fold("abcdefghij", 4, 2) == "abcd\nefg\u2026"
     assert fold("", 4) == ""
+
+
+def test_what_belongs_together_stays_in_one_line() -> None:
+    told = fold("hinge has 3.53 [3.3, 3.7], corrected p < 0.001 or p = 0.04", 12, 9)
+    lines = [line.replace("\u00a0", " ") for line in told.split("\n")]
+    assert [line for line in lines if "3.3" in line or "p" in line.split()] == [
+        "[3.3, 3.7],",
+        "p < 0.001 or",
+        "p = 0.04",
+    ]
+
+
+def test_arms_whose_names_are_cut_are_still_told_apart() -> None:
+    long = [f"{a},norm=batch,{b},adversarial" for a in ("hinge", "minimax") for b in ("r1", "r2")]
+    assert names(long, 60) == long
+    assert names(long, 14) == [
+        "hinge,r1,\u2026",
+        "hinge,r2,\u2026",
+        "minimax,r1,\u2026",
+        "minimax,r2,\u2026",
+    ]
+    one = [f"{'long' * 9}-{k}" for k in (1, 2)]
+    assert len(set(names(one, 14))) == 2
+    assert max(map(len, names(one, 14))) == 14
+
+
+def test_the_diagram_keeps_its_axis_where_names_are_long() -> None:
+    arms = [f"{a},norm=batch,{b},adversarial" for a in LOSSES for b in ("none", "r1")]
+    scores = {d: {arm: [float(k), k + 0.1] for k, arm in enumerate(arms)} for d in "abcdefg"}
+    ranking = rank(scores, "min")
+    assert ranking is not None
+    drawn = critical_difference_svg(ranking)
+    ends = re.search(r'<line x1="([\d.]+)" y1="58.0" x2="([\d.]+)"', drawn)
+    assert ends is not None
+    assert float(ends[2]) - float(ends[1]) > 200
+    shown = re.findall(r"</title>([^<]+)</text>", drawn)
+    assert len(set(shown)) == len(shown) == len(arms)
+    assert "norm=batch" not in "".join(shown)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_title_that_is_too_long_is_smaller_and_not_cut(data: dict[str, Any]) -> None:
+    answer = f"{', '.join(ARMS * 3)} beat all others: {'no more is said of it here, ' * 12}end"
+    shown = words(figure_of("answer", data | {"answer": answer}))
+    assert answer.replace(": ", " ", 1) in " ".join(shown)
+
+
+@pytest.mark.usefixtures("ours")
+def test_one_epoch_is_a_mark_and_no_empty_axes(data: dict[str, Any]) -> None:
+    trials = [
+        t | {"epochs": [1], "scores": [9.0], "state": "completed", "best": 9.0}
+        for t in data["trials"]
+    ]
+    figure = figure_of("curves", data | {"trials": trials})
+    for ax in figure.axes:
+        assert {line.get_marker() for line in ax.lines} & set(SHAPES)
+        low, high = ax.get_xlim()
+        assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+    assert not any("stopped" in text or "diverged" in text for text in words(figure))
+    point = {"trials": {"x": [1], "mean": [9.0], "low": [None], "high": [None]}}
+    assert DRAWN["budget"](data | {"budget": dict.fromkeys(ARMS, point)}) is None
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_stands_out_within_an_arm_alone_is_not_denied(data: dict[str, Any]) -> None:
+    rows = [
+        {"path": "batch", "share": 0.6, "p": 0.4},
+        {"path": "generator.lr", "share": 0.9, "p": 0.01, "arm": "hinge"},
+    ]
+    shown = words(figure_of("importance", data | {"importance": rows}))
+    assert "Over all arms no hyper-parameter stands out from chance" in shown
 
 
 def test_ticks_are_plain_numbers() -> None:

@@ -118,6 +118,16 @@ def test_arms_of_one_name_are_told_apart_by_their_sweep(results: Results, tmp_pa
     assert report_data([results, other])["title"] == "scripted and second"
 
 
+def test_the_best_of_a_search_does_not_rank_above_fresh_seeds(
+    results: Results, tmp_path: Path
+) -> None:
+    place = script_sweep(tmp_path / "second", losses=("hinge",), each=9, seeds=0)
+    arms = report_data([results, Results.read(place)])["arms"]
+    (searched,) = (arm for arm in arms if not arm["confirmed"])
+    assert searched["best"] < max(arm["median"] for arm in arms if arm["confirmed"])
+    assert searched["rank"] == len(arms)
+
+
 def test_folders_of_one_name_are_told_apart(results: Results, tmp_path: Path) -> None:
     other = Results.read(script_sweep(tmp_path / "more" / "scripted", losses=("hinge",), each=1))
     names = {t.sweep for t in shown_trials([results, other])}

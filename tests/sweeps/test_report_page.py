@@ -132,7 +132,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     place = script_sweep(folder / "scripted", each=6, grids=4)
-    return write_report([Results.read(place)], folder / "report", analysis_of(LOSSES))
+    told = analysis_of(LOSSES)
+    told["importance"].append({"path": "batch", "share": 0.2, "arm": LOSSES[0]})
+    return write_report([Results.read(place)], folder / "report", told)
 
 
 def use(browser: str, file: Path, act: Act, **how: Any) -> Page:
@@ -288,6 +290,74 @@ def test_nothing_is_wider_than_a_phone(browser: str, report: Path) -> None:
         assert await page.eval("document.documentElement.scrollWidth") == 390
 
     use(browser, report, act, width=390)
+
+
+@pytest.fixture(scope="module")
+def wordy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on ten arms of long names that begin alike."""
+    folder = tmp_path_factory.mktemp("wordy")
+    place = script_sweep(folder / "scripted", each=3, epochs=4)
+    plan = planfile.read(place)
+    for trial in plan["trials"]:
+        more = "batch" if trial["draw"] % 2 else "layer"
+        trial["arm"] = f"progressive,norm=spectral,{trial['arm']},conditioning=projection,{more}"
+    planfile.write(place, plan)
+    results = [Results.read(place)]
+    return write_report(results, folder / "report", analysis(results))
+
+
+@pytest.mark.parametrize(("width", "media"), [(390, "screen"), (718, "print")])
+def test_long_names_make_no_page_wider(browser: str, wordy: Path, width: int, media: str) -> None:
+    async def act(page: Page) -> None:
+        await page.until("!!document.querySelector('#space-chart .parallel')")
+        await page.call("Emulation.setEmulatedMedia", media=media)
+        await page.until(f"matchMedia('{media}').matches")
+        paper = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert await page.eval(paper) == 0
+        out = "[...document.querySelectorAll('#seeds-chart svg[role] .name')]"
+        out += ".filter((t) => t.getBoundingClientRect().x < 0 || t.getBBox().x < 0).length"
+        assert await page.eval(out) == 0
+        clicks = "[...document.querySelectorAll('.screen')].map((e) => e.offsetParent !== null)"
+        assert set(await page.eval(clicks)) == {media == "screen"}
+
+    use(browser, wordy, act, width=width)
+
+
+def test_arms_whose_names_are_cut_are_told_apart(browser: str, wordy: Path) -> None:
+    async def act(page: Page) -> None:
+        await page.until("document.querySelectorAll('#seeds-chart svg[role] .name').length > 0")
+        shown = await page.texts("#seeds-chart svg[role] .name")
+        assert len(shown) == len(set(shown)) > 3
+        assert max(map(len, shown)) < 30
+
+    use(browser, wordy, act)
+
+
+def test_what_is_counted_has_whole_ticks_and_shares_one_scale(browser: str, report: Path) -> None:
+    async def act(page: Page) -> None:
+        await page.until("document.querySelectorAll('#importance-chart .block').length > 2")
+        bottom = "[...document.querySelectorAll('#budget-chart .tick[text-anchor=middle]')]"
+        ticks = await page.eval(f"{bottom}.map((t) => t.textContent)")
+        assert all(float(tick).is_integer() for tick in ticks)
+        assert len(ticks) > 2
+        widths = "[...document.querySelectorAll('#importance-chart .block')]"
+        drawn = await page.eval(f"{widths}.map((b) => Number(b.getAttribute('width')))")
+        shares = [share / 0.61 for share in (0.61, 0.3, 0.09, 0.2)]  # The last is of one arm.
+        assert [w / drawn[0] for w in drawn] == pytest.approx(shares)
+
+    use(browser, report, act)
+
+
+def test_no_line_hides_where_a_trial_was_stopped(browser: str, report: Path) -> None:
+    async def act(page: Page) -> None:
+        await page.until("!!document.querySelector('#curves-chart .stop')")
+        order = "[...document.querySelectorAll('#curves-chart svg[role]')].map((svg) => {"
+        order += "const all = [...svg.children], is = (name) => (e) => e.classList.contains(name);"
+        order += "return [all.findLastIndex(is('line')), all.findIndex(is('stop'))]; })"
+        for line, stop in await page.eval(order):
+            assert 0 < line < stop
+
+    use(browser, report, act)
 
 
 def test_labels_are_text(browser: str, tmp_path: Path) -> None:

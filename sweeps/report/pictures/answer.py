@@ -14,8 +14,8 @@ from sweeps.report.pictures.slide import (
     axis_name,
     colour,
     compared,
-    even,
     left_out,
+    names,
     number,
     scale,
     shape,
@@ -86,14 +86,16 @@ def _row(
 
 def _frame(ax: Axes, arms: Sequence[Mapping[str, Any]], values: Sequence[float]) -> None:
     roomy = len(arms) <= ROOMY
-    names = [even(arm["label"], *((26, 2) if roomy else (36, 1))) for arm in arms]
-    ax.set_yticks(range(len(arms)), names, size=TEXT if roomy else 12, color=INK)
+    told = names([arm["label"] for arm in arms], *((26, 2) if roomy else (36, 1)))
+    ax.set_yticks(range(len(arms)), told, size=TEXT if roomy else 12, color=INK)
     ax.set_ylim(len(arms) - 0.4, -0.6)
     ax.tick_params("y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_axisbelow(True)
     ax.grid(axis="x")
-    ax.hlines(range(len(arms)), 0, 1, transform=ax.get_yaxis_transform(), color=FAINT, lw=1)
+    ax.hlines(
+        range(len(arms)), 0, 1, transform=ax.get_yaxis_transform(), color=FAINT, lw=1, zorder=0
+    )
     scale(ax, "x", values)
     ax.use_sticky_edges = False
     ax.margins(x=0.05)

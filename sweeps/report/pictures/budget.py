@@ -11,8 +11,8 @@ from sweeps.report.pictures.slide import (
     axis_name,
     colour,
     compared,
-    even,
     left_out,
+    names,
     scale,
     shape,
     slide,
@@ -37,28 +37,28 @@ def draw(data: Mapping[str, Any]) -> Figure | None:
     """A panel a unit, with bands; each arm's name stands where its curve ends."""
     curves = data["budget"]
     arms = [k for k in compared(data) if data["arms"][k]["label"] in curves]
-    named = {
+    known = {
         k: {u: c for u, c in curves[data["arms"][k]["label"]].items() if _known(c)}
         for k in arms[:MOST_ARMS]
     }
-    units = [unit for unit in UNITS if any(unit in own for own in named.values())]
+    units = [u for u in UNITS if any(len(own[u]["x"]) > 1 for own in known.values() if u in own)]
     if not units:
         return None
-    note = data["about"].get("budget", "") + left_out(len(named), len(arms))
+    note = data["about"].get("budget", "") + left_out(len(known), len(arms))
     text = (
         f"The best {data['objective']} to expect after this much of the search was spent on an arm."
     )
     figure = slide("What a budget buys", text, note)
     row = figure.subplots(1, len(units), sharey=True, squeeze=False)[0]
     for unit, ax in zip(units, row, strict=True):
-        drawn = {k: own[unit] for k, own in named.items() if unit in own}
+        drawn = {k: own[unit] for k, own in known.items() if unit in own}
         for k, curve in drawn.items():
             _curve(ax, k, curve)
         ax.set_xlabel(f"{unit} of the search, per arm")
         ax.grid(axis="y")
         scale(ax, "x", whole=True)
         ax.margins(x=0.01)
-    every = [own[u] for own in named.values() for u in units if u in own]
+    every = [own[u] for own in known.values() for u in units if u in own]
     means, lows, highs = (
         [v for curve in every for v in curve.get(key, ()) if v is not None]
         for key in ("mean", "low", "high")
@@ -67,8 +67,7 @@ def draw(data: Mapping[str, Any]) -> Figure | None:
     if row[0].get_yscale() == "log":  # On which a band has no end that begins at 0.
         row[0].set_ylim(bottom=min(means) / 1.3)
     row[0].set_ylabel(axis_name(data))
-    names = {k: data["arms"][k]["label"] for k in drawn}
-    _name_ends(row[-1], drawn, names)
+    _name_ends(row[-1], drawn, {k: data["arms"][k]["label"] for k in drawn})
     return figure
 
 
@@ -95,14 +94,15 @@ def _known(curve: Mapping[str, Sequence[Any]]) -> list[tuple[float, float]]:
 
 
 def _name_ends(
-    ax: Axes, curves: Mapping[int, Mapping[str, Sequence[Any]]], names: Mapping[int, str]
+    ax: Axes, curves: Mapping[int, Mapping[str, Sequence[Any]]], labels: Mapping[int, str]
 ) -> None:
     """Writes each arm's name beside the end of its curve, as near as the other names allow."""
     to_axes = (ax.transData + ax.transAxes.inverted()).transform
     ends = {k: _known(curve)[-1] for k, curve in curves.items()}
     heights = {k: float(to_axes(end)[1]) for k, end in ends.items()}
     roomy = len(curves) <= ROOMY
-    told = {k: even(names[k], *((24, 2) if roomy else (32, 1))) for k in curves}
+    short = names([labels[k] for k in curves], *((24, 2) if roomy else (32, 1)))
+    told = dict(zip(curves, short, strict=True))
     sizes = {k: GAP * (1 + name.count("\n")) for k, name in told.items()}
     for k, at in spread(heights, sizes).items():
         ax.annotate(
@@ -114,7 +114,14 @@ def _name_ends(
             size=15 if roomy else 11,
             color=colour(k),
             fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": SOFT, "lw": 0.7, "shrinkA": 2, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": SOFT,
+                "lw": 0.7,
+                "shrinkA": 2,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
         )
 
 

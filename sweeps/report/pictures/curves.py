@@ -11,10 +11,11 @@ from sweeps.report.pictures.slide import (
     colour,
     grid_of,
     left_out,
-    name_panel,
+    name_panels,
     name_sides,
     panels,
     scale,
+    shape,
     slide,
 )
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 MOST_PANELS = 12
 CROWD = 30
 """Lines of a panel from which on they are drawn fainter."""
+
+LOW = 2
+"""Rows of panels from which on more leave little height to each."""
 
 STEEP = 4.0
 """Largest over smallest score from which on they are drawn by their logarithm."""
@@ -49,20 +53,38 @@ def draw(data: Mapping[str, Any]) -> Figure | None:
     best = "best fresh seed" if any(t["phase"] == "confirm" for t in trials) else "best"
     figure = slide(
         "How the arms learn",
-        f"Best {data['objective']} so far, a line a trial, each arm's {best} in bold. "
-        f"The schedule stopped {stopped} of {len(trials)} trials, {fell} diverged or failed.",
-        "\u2a2f stopped by the schedule,  \u25b2 diverged or failed,  dashed: "
-        "trained again on a fresh seed." + left_out(len(shown), len(arms)),
+        f"Best {data['objective']} so far, a line a trial, each arm's {best} in bold."
+        + _told(len(trials), stopped, fell),
+        _marks(stopped, fell, dashed=best != "best") + left_out(len(shown), len(arms)),
     )
     axes = panels(figure, len(shown))
     for k, ax in zip(shown, axes, strict=True):
         _panel(ax, k, lines[k], data)
-        name_panel(ax, data["arms"][k]["label"], grid_of(len(axes))[0], colour(k))
+    name_panels(axes, [data["arms"][k]["label"] for k in shown], [colour(k) for k in shown])
     scores = [score for k in shown for _, line in lines[k] for _, score in line]
-    scale(axes[0], "y", scores, wide=STEEP)
+    scale(axes[0], "y", scores, wide=STEEP, low=grid_of(len(axes))[1] > LOW)
     scale(axes[0], "x", whole=True)
+    if max(epoch for own in lines.values() for _, line in own for epoch, _ in line) == 1:
+        axes[0].set_xlim(0.5, 1.5)
     name_sides(figure, "epoch", axis_name(data))
     return figure
+
+
+def _told(trials: int, stopped: int, fell: int) -> str:
+    if stopped:
+        more = f", {fell} diverged or failed" if fell else ""
+        return f" The schedule stopped {stopped} of {trials} trials{more}."
+    return f" {fell} of {trials} diverged or failed." if fell else ""
+
+
+def _marks(stopped: int, fell: int, *, dashed: bool) -> str:
+    """How to read what is drawn beside the lines, of which nothing is told that is not there."""
+    told = [
+        *(["\u2a2f stopped by the schedule"] if stopped else []),
+        *(["\u25b2 diverged or failed"] if fell else []),
+        *(["dashed: trained again on a fresh seed"] if dashed else []),
+    ]
+    return ",  ".join(told) + "." if told else ""
 
 
 def _best_so_far(trial: Mapping[str, Any], goal: str) -> Iterator[tuple[int, float]]:
@@ -106,8 +128,10 @@ def _panel(
             zorder=4 if best else 2,
         )
         mark = "x" if trial["state"] == "stopped" else "^" if trial["state"] in FELL else ""
+        if not mark and len(line) == 1:  # Which is no line yet.
+            ax.plot(epochs, scores, shape(arm), color=colour(arm), ms=10 if best else 7, zorder=4)
         ax.plot(
             epochs[-1], scores[-1], mark, color=INK, ms=5 if crowd else 7, mew=1.6, zorder=5,
-            alpha=0.5 if crowd else 0.85,
+            alpha=0.5 if crowd else 0.85, clip_on=False,
         )  # fmt: skip
     ax.grid(axis="y")

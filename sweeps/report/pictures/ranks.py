@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sweeps.report.pictures.slide import INK, SOFT, colour, fold, slide
+from sweeps.report.pictures.slide import INK, SOFT, colour, names, slide
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +34,9 @@ def draw(ranking: Mapping[str, Any]) -> Figure | None:
     bars = 0.6 + BAR * len(ranking["groups"])
     lowest = bars + ROW * (0.5 + (last + 1) // 2)
     ax.set_ylim(lowest, -2.2)
-    ax.hlines(0, 1, last, color=INK, lw=2)
+    ax.hlines(0, 1, last, color=INK, lw=2, clip_on=False)
     for tick in range(1, last + 1):
-        ax.vlines(tick, -0.14, 0, color=INK, lw=2)
+        ax.vlines(tick, -0.14, 0, color=INK, lw=2, clip_on=False)
         ax.text(tick, -0.24, str(tick), ha="center", size=16, color=INK)
     _difference(ax, ranking["critical_difference"], last)
     for k, group in enumerate(ranking["groups"]):
@@ -64,7 +64,7 @@ def _arm(ax: Axes, ranking: Mapping[str, Any], place: int, bars: float) -> None:
     side = 1 if on_left else len(arms)
     ax.plot([rank, rank, side], [0, height, height], color=SOFT, lw=1.2, clip_on=False)
     ax.plot(rank, 0, "o", color=colour(place), ms=11, zorder=4, clip_on=False)
-    name = fold(arms[place], 30)
+    name = names(arms, 30)[place]
     ax.annotate(
         f"{name}  {rank:.2f}" if on_left else f"{rank:.2f}  {name}",
         (side, height),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gancore.files import write_atomically
 from sweeps.report.data import WIDE
+from sweeps.report.labels import cut, unlike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +34,8 @@ PANELS = 9.6
 MOST_ARMS = 14
 """Rows of a picture; more would be too small to read."""
 
-TITLE, TEXT, NOTE = 24.0, 15.0, 12.0
-TITLE_LETTERS, TEXT_LETTERS, NOTE_LETTERS = 60, 104, 135
+TITLE, SMALL_TITLE, TEXT, NOTE = 24.0, 18.0, 15.0, 12.0
+TITLE_LETTERS, SMALL_TITLE_LETTERS, TEXT_LETTERS, NOTE_LETTERS = 60, 80, 104, 135
 """Letters in a line of each size."""
 
 LINE = 1.35
@@ -82,8 +83,11 @@ def slide(title: str, text: str = "", note: str = "") -> Figure:
     width, height = INCHES
     top = EDGE
     styles: tuple[dict[str, Any], ...] = ({"fontweight": "bold"}, {"color": SOFT})
-    words = (even(title, TITLE_LETTERS, 2), fold(text, TEXT_LETTERS, 3))
-    for lines, size, style in zip(words, (TITLE, TEXT), styles, strict=True):
+    words = (
+        _sized(title, (TITLE, TITLE_LETTERS, 2), (SMALL_TITLE, SMALL_TITLE_LETTERS, 3), even),
+        _sized(text, (TEXT, TEXT_LETTERS, 3), (NOTE, NOTE_LETTERS, 4), fold),
+    )
+    for (lines, size), style in zip(words, styles, strict=True):
         if lines:
             figure.text(
                 EDGE / width, 1 - top / height, lines, size=size, va="top", linespacing=LINE,
@@ -110,6 +114,19 @@ def slide(title: str, text: str = "", note: str = "") -> Figure:
         wspace=0.03,
     )
     return figure
+
+
+def _sized(
+    text: str,
+    large: tuple[float, int, int],
+    small: tuple[float, int, int],
+    broken: Callable[[str, int, int], str],
+) -> tuple[str, float]:
+    """The words in lines, and their size: the small one where the large would cut them off."""
+    size, letters, lines = large
+    if len(_broken(_joined(text), letters)) > lines:
+        size, letters, lines = small
+    return broken(text, letters, lines), size
 
 
 def keep(figure: Figure, path: Path) -> None:
@@ -141,11 +158,13 @@ def panels(figure: Figure, count: int) -> list[Axes]:
     return every[:count]
 
 
-def name_panel(ax: Axes, name: str, columns: int, tone: str = INK) -> None:
-    """An arm's name over its panel, in two lines where it is long."""
+def name_panels(axes: Sequence[Axes], labels: Sequence[str], tones: Sequence[str]) -> None:
+    """An arm's name over each panel, in two lines where it is long."""
+    columns, _ = grid_of(len(axes))
     size = 15 if columns < 3 else 13
-    letters = int(PANELS / columns / (0.0097 * size))
-    ax.set_title(even(name, letters, 2), loc="left", size=size, fontweight="bold", color=tone)
+    told = names(labels, int(PANELS / columns / (0.0097 * size)), 2)
+    for ax, name, tone in zip(axes, told, tones, strict=True):
+        ax.set_title(name, loc="left", size=size, fontweight="bold", color=tone)
 
 
 def name_sides(figure: Figure, across: str, up: str) -> None:
@@ -188,7 +207,7 @@ def shape(arm: int) -> str:
 
 def fold(text: str, letters: int, lines: int = 1) -> str:
     """A text in lines that are not longer than so many letters; what is too much is cut off."""
-    folded = _broken(" ".join(text.split()), letters)
+    folded = _broken(_joined(text), letters)
     kept = folded[:lines]
     if len(folded) > lines:
         kept[-1] = kept[-1][: letters - 1] + "\u2026"
@@ -196,17 +215,46 @@ def fold(text: str, letters: int, lines: int = 1) -> str:
 
 
 def even(text: str, letters: int, lines: int = 1) -> str:
-    """Folded, and where all of it fits, into lines of about one length."""
+    """Folded, and where all of it fits, into lines of about one length, no word broken for it.
+
+    Between words rather than after a comma or slash.
+    """
     count = fold(text, letters, lines).count("\n")
-    widths = range(1, letters)
-    fits = (n for n in widths if len(_broken(" ".join(text.split()), n)) <= count + 1)
-    return fold(text, next(fits, letters), lines)
+    widths = range(max(map(len, _pieces(_joined(text))), default=1), letters)
+    fits = [n for n in widths if len(_broken(_joined(text), n)) <= count + 1]
+    whole = (n for n in fits if " ".join(_broken(_joined(text), n)) == _joined(text))
+    return fold(text, next(whole, next(iter(fits), letters)), lines)
+
+
+def names(labels: Sequence[str], letters: int, lines: int = 1) -> list[str]:
+    """Labels of arms in even lines; where one is too long, what all have alike is left out."""
+    shown: Sequence[str] = labels
+    if any(len(_broken(_joined(label), letters)) > lines for label in labels):
+        shown = unlike(labels)
+    return [_named(label, letters, lines) for label in shown]
+
+
+def _named(name: str, letters: int, lines: int) -> str:
+    """In even lines, or without its middle: names that begin alike mostly end unlike."""
+    folded = _broken(_joined(name), letters)
+    if len(folded) <= lines:
+        return even(name, letters, lines)
+    kept = folded[:lines]
+    rest = name[sum(map(len, kept[:-1])) :]
+    return "\n".join([*kept[:-1], cut(rest.strip(), letters)])
+
+
+def _joined(text: str) -> str:
+    """In one line, with what belongs together held together: `p < 0.001`, `[3.3, 3.7]`."""
+    line = re.sub(r" ([=<>]) (?=\S)", "\u00a0\\1\u00a0", " ".join(text.split()))
+    line = re.sub(r"\balpha (?=\d)", "alpha\u00a0", line)
+    return re.sub(r"\[[^][]{1,30}\]", lambda m: m[0].replace(" ", "\u00a0"), line)
 
 
 def _broken(text: str, letters: int) -> list[str]:
     """Broken after a space, comma or slash, and within a word only where it must be."""
     lines = [""]
-    for whole in re.findall(r"[^ ,/]*[ ,/]?", text):
+    for whole in _pieces(text):
         piece = whole
         while len((lines[-1] + piece).rstrip()) > letters:
             room = 0 if lines[-1] else letters
@@ -215,6 +263,10 @@ def _broken(text: str, letters: int) -> list[str]:
             lines.append("")
         lines[-1] += piece
     return [line.rstrip() for line in lines]
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"(?:[^ ,/]|,(?=\u00a0))*[ ,/]?", text)
 
 
 def number(value: float) -> str:
@@ -231,20 +283,25 @@ def scale(
     *,
     wide: float = WIDE,
     whole: bool = False,
+    low: bool = False,
 ) -> None:
     """Gives an axis ticks that are plain numbers.
 
     Args:
         values: Drawn by their logarithm where the largest is `wide` times the smallest.
         whole: Only whole numbers are ticks.
+        low: It has room for a few ticks only.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axis = ax.xaxis if letter == "x" else ax.yaxis
-    locator: Any = MaxNLocator(6, steps=(1, 2, 5, 10), integer=whole)
+    locator: Any = MaxNLocator(
+        3 if low else 6, steps=(1, 2, 5, 10), integer=whole, min_n_ticks=1 if whole else 2
+    )
     if values and min(values) > 0 and max(values) / min(values) >= wide:
         ax.set(**{f"{letter}scale": "log"})
-        steps = (1, 2, 5) if max(values) / min(values) < 300 else (1,)
+        ratio = max(values) / min(values)
+        steps = (1,) if ratio >= (30 if low else 300) else (1, 3) if low else (1, 2, 5)
         locator = LogLocator(subs=steps, numticks=9)
     axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))

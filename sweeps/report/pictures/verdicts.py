@@ -14,7 +14,7 @@ from sweeps.report.pictures.slide import (
     INK,
     fold,
     grid_of,
-    name_panel,
+    name_panels,
     name_sides,
     number,
     panels,
@@ -126,9 +126,9 @@ def draw(data: Mapping[str, Any]) -> Figure | None:
         "Blank: none was drawn there.",
     )
     axes = panels(figure, len(groups))
-    for (name, own), ax in zip(groups.items(), axes, strict=True):
+    name_panels(axes, list(groups), [INK] * len(axes))
+    for own, ax in zip(groups.values(), axes, strict=True):
         _panel(ax, own, across, up, room)
-        name_panel(ax, name, grid_of(len(axes))[0])
         ax.tick_params(labelsize=12, length=0)
     _ticks(axes, across, up)
     name_sides(figure, across.title, up.title)

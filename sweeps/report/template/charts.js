@@ -5,11 +5,14 @@ const told = (trial) => [
   `best ${DATA.objective} ${number(trial.best)}${trial.best_epoch ? ` at epoch ${trial.best_epoch}` : ""}`,
 ];
 
+/* Ticks of what is counted. */
+const wholeTicks = (x, box) => x.ticks(Math.max(3, Math.floor((box.right - box.left) / 80))).filter(Number.isInteger);
+
 function budget() {
   const curves = Object.entries(DATA.budget)
     .map(([label, units]) => ({ arm: DATA.arms.findIndex((a) => a.label === label), units }))
     .filter((c) => c.arm >= 0);
-  const units = ["trials", "epochs", "hours"].filter((unit) => curves.some((c) => c.units[unit]));
+  const units = ["trials", "epochs", "hours"].filter((unit) => curves.some((c) => c.units[unit]?.x.length > 1));
   if (!units.length) return;
   reveal("budget", `The best ${DATA.objective} to expect after this much of the search was spent on an arm. ${DATA.about.budget ?? ""}`);
   const host = $("budget-chart");
@@ -28,7 +31,7 @@ function budget() {
     const low = (v) => Math.max(v, floor);
     const y = scaleOf([...means.map(low), ...all("low").filter(Number.isFinite).map(low), ...all("high")], [box.bottom, box.top]);
     const x = scaleOf(all("x"), [box.left, box.right], { log: false, pad: 0 });
-    axes(root, box, x, y, { xTitle: `${unit} per arm`, yTitle: `expected best ${DATA.objective}` });
+    axes(root, box, x, y, { xTicks: unit === "hours" ? null : wholeTicks(x, box), xTitle: `${unit} per arm`, yTitle: `expected best ${DATA.objective}` });
     const whole = ({ x: xs, low, high }) => xs.map((at, k) => [at, low?.[k], high?.[k]]).filter((p) => Number.isFinite(p[1]) && Number.isFinite(p[2]));
     for (const { arm, units: u } of drawn) {
       const band = whole(u[unit]);
@@ -61,7 +64,7 @@ function seeds() {
   chart(host, () => 60 + 44 * Math.max(1, arms().length), (root, width, height, add) => {
     const rows = arms(), narrow = width < 560;
     const longest = Math.max(...rows.map((k) => DATA.arms[k].label.length), 4);
-    const box = { left: narrow ? 12 : Math.min(240, 24 + longest * 7.4), right: width - 16, top: 12, bottom: height - 44 };
+    const box = { left: narrow ? 12 : Math.min(262, 24 + longest * 8.1), right: width - 16, top: 12, bottom: height - 44 };
     const own = dots.filter((t) => rows.includes(t.arm));
     const bars = confirmed.length ? rows.flatMap((k) => [DATA.arms[k].low, DATA.arms[k].high]).filter(Number.isFinite) : [];
     const x = scaleOf([...own.map((t) => t.best), ...bars], [box.left, box.right]);
@@ -69,7 +72,7 @@ function seeds() {
     rows.forEach((k, place) => {
       const y = box.top + 44 * (place + 0.5) + (narrow ? 9 : 0), arm = DATA.arms[k];
       root.append(s("line", { class: "grid", x1: box.left, x2: box.right, y1: y, y2: y }),
-        s("text", narrow ? { class: "name", x: box.left, y: y - 17 } : { class: "name", x: box.left - 14, y: y + 4, "text-anchor": "end" }, clip(arm.label, narrow ? 40 : 30)));
+        s("text", narrow ? { class: "name", x: box.left, y: y - 17 } : { class: "name", x: box.left - 14, y: y + 4, "text-anchor": "end" }, brief(k, narrow ? Math.floor(width / 8.1) : 29)));
       if (confirmed.length && Number.isFinite(arm.low) && Number.isFinite(arm.high))
         root.append(s("rect", { class: `band ${colour(k)}`, x: x(arm.low), width: Math.max(2, x(arm.high) - x(arm.low)), y: y - 11, height: 22, rx: 4 }));
       const mine = own.filter((t) => t.arm === k);
@@ -86,7 +89,6 @@ function seeds() {
     });
   }, "Scores seed by seed");
 }
-const clip = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
 /* The best up to each epoch; a network that grew starts anew, for its pictures are others. */
 function bestSoFar(trial) {
@@ -102,8 +104,9 @@ function bestSoFar(trial) {
 function curves() {
   const trials = DATA.trials.filter((t) => t.scores.some((v) => v !== null));
   if (!trials.length) return;
-  const halted = trials.filter((t) => t.state === "stopped").length;
-  reveal("curves", `One panel an arm, one line a trial, the arm's ${trials.some((t) => t.phase === "confirm") ? "best fresh seed" : "best"} in bold; ⨯ marks where the schedule stopped a trial (${halted} of ${trials.length}), ▲ where one diverged or failed. Hover or tap for the reason.`);
+  const halted = trials.filter((t) => t.state === "stopped").length, fell = trials.filter((t) => t.state === "diverged" || t.state === "failed").length;
+  const marks = [halted && `⨯ marks where the schedule stopped a trial (${halted} of ${trials.length})`, fell && `▲ where one diverged or failed (${fell})`].filter(Boolean);
+  reveal("curves", `One panel an arm, one line a trial, the arm's ${trials.some((t) => t.phase === "confirm") ? "best fresh seed" : "best"} in bold${marks.length ? `; ${marks.join(", ")}` : ""}.`, marks.length ? "Hover or tap for the reason." : "");
   const host = $("curves-chart");
   let raw = false;
   const controls = h("div", { class: "controls" });
@@ -119,17 +122,18 @@ function curves() {
   const drawn = [...DATA.arms.keys()].sort((a, b) => DATA.arms[a].rank - DATA.arms[b].rank).map((arm) => {
     const own = trials.filter((t) => t.arm === arm).sort((a, b) => (better(a.best ?? Infinity, b.best ?? Infinity) ? 1 : -1));
     if (!own.length) return () => {};
-    const panel = h("div", { class: "panel" }, h("h4", {}, swatch(arm), DATA.arms[arm].label));
+    const panel = h("div", { class: "panel" }, h("h4", {}, swatch(arm), h("span", {}, breakable(DATA.arms[arm].label))));
     panels.append(panel);
     redraws.push(() => { panel.hidden = !shownArm(arm); });
     return chart(panel, 230, (root, width, height, add) => {
       const box = { left: 46, right: width - 10, top: 26, bottom: height - 40 };
-      const x = linear([1 - (last - 1) * 0.04, Math.max(2, last)], [box.left, box.right]);
+      const x = linear(last === 1 ? [0.5, 1.5] : [1 - (last - 1) * 0.04, last], [box.left, box.right]);
       const y = scaleOf(every, [box.bottom, box.top], { log: positive && Math.max(...every) / Math.min(...every) > 4 });
-      axes(root, box, x, y, { xTitle: "epoch", yTitle: DATA.objective, xTicks: x.ticks(4).filter(Number.isInteger) });
+      axes(root, box, x, y, { xTitle: "epoch", yTitle: DATA.objective, xTicks: wholeTicks(x, box) });
       const crowd = own.length > 30 ? "crowd" : "", r = crowd ? 2.4 : 3.5;
       const confirming = own.some((t) => t.phase === "confirm");
       const bold = own.filter((t) => !confirming || t.phase === "confirm").at(-1);
+      const ends = []; // Above all lines, or the bold one would hide them.
       for (const t of [...own.filter((o) => o !== bold), bold]) {
         const values = raw ? t.scores : bestSoFar(t);
         const line = t.epochs.map((e, k) => [x(e), values[k] === null ? NaN : y(values[k]), k]).filter((p) => Number.isFinite(p[1]));
@@ -138,9 +142,11 @@ function curves() {
         line.forEach(([px, py, k]) => add(px, py, [t.uid, `epoch ${t.epochs[k]}: ${number(values[k])}`, k === line.at(-1)[2] && `${t.state}${t.reason ? `: ${t.reason}` : ""}`]));
         const end = line.at(-1);
         if (!end) continue;
-        if (t.state === "stopped") root.append(s("path", { class: `stop ${crowd}`, d: `M${end[0] - r} ${end[1] - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}` }, s("title", {}, `${t.uid}: ${t.reason}`)));
-        if (t.state === "diverged" || t.state === "failed") root.append(s("path", { class: `fell ${crowd}`, d: `M${end[0]} ${end[1] - 1.4 * r}l${1.3 * r} ${2.4 * r}h${-2.6 * r}z` }, s("title", {}, `${t.uid}: ${t.reason}`)));
+        if (line.length === 1 && t.state === "completed") ends.push(marker(arm, end[0], end[1], t === bold ? 5 : 3.5));
+        if (t.state === "stopped") ends.push(s("path", { class: `stop ${crowd}`, d: `M${end[0] - r} ${end[1] - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}` }, s("title", {}, `${t.uid}: ${t.reason}`)));
+        if (t.state === "diverged" || t.state === "failed") ends.push(s("path", { class: `fell ${crowd}`, d: `M${end[0]} ${end[1] - 1.4 * r}l${1.3 * r} ${2.4 * r}h${-2.6 * r}z` }, s("title", {}, `${t.uid}: ${t.reason}`)));
       }
+      root.append(...ends);
     }, `Learning curves of ${DATA.arms[arm].label}`);
   });
 }
@@ -151,6 +157,7 @@ function importance() {
   reveal("importance", `How much each hyper-parameter decides about the score. ${DATA.about.importance ?? ""}`);
   const of = (row) => row.arm ?? row.sweep ?? "";
   const groups = [...new Set(rows.map(of))];
+  const most = Math.max(...rows.map((row) => row.share), 0.01); // One scale for all panels.
   for (const group of groups) {
     const own = rows.filter((row) => of(row) === group).sort((a, b) => b.share - a.share);
     const arm = DATA.arms.findIndex((a) => a.label === group);
@@ -158,12 +165,12 @@ function importance() {
     $("importance-chart").append(panel);
     redraws.push(() => { panel.hidden = arm >= 0 && !shownArm(arm); });
     chart(panel, 40 * own.length, (root, width, height, add) => {
-      const x = linear([0, Math.max(...own.map((row) => row.share), 0.01)], [0, width - 64]);
+      const x = linear([0, most], [0, width - 64]);
       own.forEach((row, k) => {
         const y = 22 + 40 * k;
         root.append(s("text", { class: "name", x: 0, y: y - 6 }, row.path),
-          s("rect", { class: `block ${arm < 0 ? "c0" : colour(arm)} ${row.p > 0.05 ? "pale" : ""}`, x: 0, y, width: Math.max(1, x(row.share)), height: 12, rx: 3 }),
-          s("text", { class: "tick", x: x(row.share) + 8, y: y + 10 }, `${Math.round(row.share * 100)} %`));
+          s("rect", { class: `block ${arm < 0 ? "every" : colour(arm)} ${row.p > 0.05 ? "pale" : ""}`, x: 0, y, width: Math.max(1, x(row.share)), height: 12, rx: 3 }),
+          s("text", { class: "tick", x: x(row.share) + 8, y: y + 10 }, row.share > 0 && row.share < 0.005 ? "< 1 %" : percent(row.share)));
         add(x(row.share), y + 6, [row.path, `${(row.share * 100).toFixed(1)} %`, typeof row.p === "number" && `p = ${number(row.p, 2)}`]);
       });
     }, `Importance of hyper-parameters ${group}`);

@@ -26,6 +26,22 @@ const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag
 const s = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+/* A name that may be broken after its commas, and anywhere only where it must. */
+const breakable = (text) => String(text).split(/(?<=,)/).flatMap((part, k) => (k ? [h("wbr"), part] : [part]));
+/* The label of an arm, where it is too long without what all have alike, and without its middle. */
+const brief = (() => {
+  const parts = DATA.arms.map((arm) => arm.label.split(",")), wide = parts[0]?.length ?? 0;
+  const like = (k) => parts.every((own) => own.length === wide && own[k] === parts[0][k]);
+  const drop = parts.length > 1 ? [...Array(wide).keys()].filter(like) : [];
+  const short = (k) => (drop.length ? [...parts[k].filter((_, j) => !drop.includes(j)), "…"].join(",") : DATA.arms[k].label);
+  return (arm, length) => (DATA.arms[arm].label.length <= length ? DATA.arms[arm].label : clip(short(arm), length));
+})();
+/* A name with its middle left out: names that begin alike end unlike. */
+function clip(text, length) {
+  if (text.length <= length) return text;
+  const tail = Math.floor((length - 1) * 0.4);
+  return `${text.slice(0, length - 1 - tail)}…${text.slice(text.length - tail)}`;
+}
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 function number(value, digits = 4) {
   if (value === null || value === undefined) return "–";
@@ -40,8 +56,8 @@ const figure = (value, digits = 3) =>
   typeof value !== "number" ? number(value) : Math.abs(value) >= 10 ** digits || (value && Math.abs(value) < 1e-3) ? number(value, digits) : value.toPrecision(digits);
 function duration(hours) {
   if (hours === null || hours === undefined) return "–";
-  const minutes = Math.round(hours * 60);
-  if (minutes < 1) return `${Math.round(hours * 3600)} s`;
+  const seconds = Math.round(hours * 3600), minutes = Math.round(hours * 60);
+  if (seconds < 120) return `${seconds} s`;
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")}`;
 }
 
@@ -182,7 +198,7 @@ function legend(host) {
   const box = h("div", { class: "legend", role: "group", "aria-label": "Arms shown" });
   host.append(box);
   const buttons = DATA.arms.map((arm, k) =>
-    h("button", { type: "button", title: "Show or hide this arm everywhere", onclick: () => { hidden.has(k) ? hidden.delete(k) : hidden.add(k); redraw(); } }, swatch(k), arm.label));
+    h("button", { type: "button", title: "Show or hide this arm everywhere", onclick: () => { hidden.has(k) ? hidden.delete(k) : hidden.add(k); redraw(); } }, swatch(k), h("span", {}, breakable(arm.label))));
   const all = h("button", { type: "button", class: "all", onclick: () => { hidden.clear(); redraw(); } }, "show all");
   box.append(...buttons, all);
   const again = () => {
@@ -206,4 +222,8 @@ function choice(host, options, chosen, onchoose, label) {
 const select = (options, chosen, onchoose, label) =>
   h("label", { class: "select" }, `${label} `, h("select", { onchange: (event) => onchoose(event.target.value) },
     options.map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
-const reveal = (id, lead) => { $(id).hidden = false; if (lead) $(`${id}-lead`).textContent = lead; };
+/* A section is shown, with its lead; on paper nobody clicks or hovers. */
+const reveal = (id, lead, how = "") => {
+  $(id).hidden = false;
+  if (lead) $(`${id}-lead`).replaceChildren(lead, how && h("span", { class: "screen" }, ` ${how}`));
+};

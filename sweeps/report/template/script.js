@@ -6,8 +6,8 @@ function top() {
   const hours = DATA.arms.reduce((total, arm) => total + arm.hours, 0);
   const facts = [
     [DATA.arms.length, DATA.arms.length === 1 ? "arm" : "arms"],
-    [sum("trials") , `trials, ${sum("ended") === sum("trials") ? "all ended" : `${sum("ended")} ended`}`],
-    [sum("epochs_done").toLocaleString("en"), `of ${sum("epochs_planned").toLocaleString("en")} epochs trained`],
+    [sum("trials"), `${sum("trials") === 1 ? "trial" : "trials"}, ${sum("ended") === sum("trials") ? "all ended" : `${sum("ended")} ended`}`],
+    [sum("epochs_done").toLocaleString("en"), `of ${plural(sum("epochs_planned"), "epoch")} trained`],
     [duration(hours), "of trial time"],
   ];
   $("facts").append(...facts.map(([value, name]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))));

@@ -55,7 +55,7 @@ function space() {
     pickers.hidden = view !== "scatter";
     inner.style.minWidth = view === "parallel" ? `${110 * dimensions.length}px` : "";
     (view === "parallel" ? parallel : (...rest) => scatter(...rest, dimensions, value, across, up, (mark, t) => { mark.style.fill = shade(rank.get(t)); }))(root, width, height, add, drawn());
-    key(root, width);
+    key(root);
   }, "The search space coloured by score");
 
   function parallel(root, width, height, add, shown) {
@@ -77,9 +77,10 @@ function space() {
       if (shown.some((t) => value(t, k) === null)) root.append(s("text", { class: "tick halo", x: at(k) - 7, y: scales[k].missing + 4, "text-anchor": "end" }, "none"));
     });
   }
-  function key(root, width) {
-    for (let k = 0; k < 24; k++) root.append(s("rect", { x: width - 150 + k * 4, y: 6, width: 4.5, height: 8, fill: shade(k / 23) }));
-    root.append(s("text", { class: "tick", x: width - 156, y: 14, "text-anchor": "end" }, "worst"), s("text", { class: "tick", x: width - 48, y: 14 }, "best"));
+  function key(root) {
+    /* On the left, where a narrow screen shows it too. */
+    for (let k = 0; k < 24; k++) root.append(s("rect", { x: 38 + k * 4, y: 6, width: 4.5, height: 8, fill: shade(k / 23) }));
+    root.append(s("text", { class: "tick", x: 2, y: 14 }, "worst"), s("text", { class: "tick", x: 140, y: 14 }, "best"));
   }
 }
 

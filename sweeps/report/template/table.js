@@ -28,6 +28,8 @@ function table(host, columns, rows, { sort, caption, down = false }) {
   host.append(h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, h("tr", {}, heads)), body));
 }
 
+/* An arm in a table, by its place in the plan; a label of no arm has no mark. */
+const named = (index, label) => h("span", { class: "arm" }, index < 0 ? null : swatch(index), h("span", {}, breakable(label)));
 const KNOWN = ["label", "sweep", "protocol", "trials", "confirmed", "n", "best", "best_trial", "median", "iqm", "low", "high", "mean", "mean_low", "mean_high", "epochs", "hours", "stopped", "ill", "rank"];
 
 function league() {
@@ -37,7 +39,7 @@ function league() {
   const level = DATA.level ? `${Math.round(DATA.level * 100)} % interval` : "interval";
   const columns = [
     { key: "rank", title: "#", about: "Rank" },
-    { key: "label", title: "Arm", text: true, show: (arm) => h("span", { class: "arm" }, swatch(arm.index), arm.label) },
+    { key: "label", title: "Arm", text: true, show: (arm) => named(arm.index, arm.label) },
     DATA.protocols.length > 1 && { key: "protocol", title: "Protocol", about: "Arms of unlike protocols are not comparable", value: (arm) => arm.protocol + 1 },
     { key: "n", title: "n", about: confirmed ? "Confirmed seeds with a score" : "Trials with a score" },
     { key: "best", title: `Best ${DATA.objective}`, show: (arm) => h("span", { title: arm.best_trial }, figure(arm.best)) },
@@ -52,8 +54,8 @@ function league() {
   ].filter(Boolean);
   columns.lead = 1;
   reveal("league", `${DATA.goal === "min" ? "Lower" : "Higher"} ${DATA.objective} is better. ` +
-    (confirmed ? "n counts the seeds that each arm's best point was trained again on." : "n counts the trials of the search; no arm has been confirmed on fresh seeds.") +
-    (DATA.protocols.length > 1 ? " Arms of unlike protocols are not comparable." : "") + " Click a heading to sort.");
+    (confirmed ? "n counts the seeds that each arm's best point was trained again on." + (arms.every((arm) => arm.confirmed) ? "" : " Arms that were not confirmed come below, n their trials: the best of a search flatters.") : "n counts the trials of the search; no arm has been confirmed on fresh seeds.") +
+    (DATA.protocols.length > 1 ? " Arms of unlike protocols are not comparable." : ""), "Click a heading to sort.");
   table($("league-table"), columns, arms, { sort: "rank", caption: "League table of the arms" });
   pairs();
   const notes = DATA.notes.map((note) => h("p", { class: "note" }, note));
@@ -76,10 +78,10 @@ function pairs() {
   if (!DATA.pairs.length) return;
   const some = (key) => DATA.pairs.some((pair) => (pair[key] ?? null) !== null);
   const index = (label) => DATA.arms.findIndex((arm) => arm.label === label);
-  const named = (label) => h("span", { class: "arm" }, index(label) < 0 ? null : swatch(index(label)), label);
+  const of = (label) => named(index(label), label);
   const columns = [
-    { key: "a", title: "Arm", text: true, show: (pair) => named(pair.a) },
-    { key: "b", title: "Against", text: true, show: (pair) => named(pair.b) },
+    { key: "a", title: "Arm", text: true, show: (pair) => of(pair.a) },
+    { key: "b", title: "Against", text: true, show: (pair) => of(pair.b) },
     some("difference") && { key: "difference", title: "Difference", show: (pair) => figure(pair.difference) + (typeof pair.low === "number" ? ` [${figure(pair.low)}, ${figure(pair.high)}]` : "") },
     some("effect") && { key: "effect", title: "Effect", show: (pair) => figure(pair.effect) },
     some("improvement") && { key: "improvement", title: "Wins", about: "Probability that a run of the first arm beats one of the second", show: (pair) => percent(pair.improvement) + (typeof pair.improvement_low === "number" ? ` [${percent(pair.improvement_low)}, ${percent(pair.improvement_high)}]` : "") },
@@ -109,7 +111,7 @@ function failures() {
   $("failures-table").append(h("table", {},
     h("caption", { class: "unseen" }, "Verdicts by arm"),
     h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "text" }, "Verdict"), several ? h("th", { scope: "col", class: "text" }, "Sweep") : null,
-      arms.map((k) => h("th", { scope: "col", class: "heat" }, h("span", { class: "arm" }, swatch(k), DATA.arms[k].label))),
+      arms.map((k) => h("th", { scope: "col", class: "heat" }, named(k, DATA.arms[k].label))),
       common ? h("th", { scope: "col", class: "text" }, "What they have in common") : null)),
     h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row", class: "text" }, row.verdict.replaceAll("_", " ")), several ? h("td", { class: "text" }, row.sweep) : null,
       arms.map((k) => cell(row, k)), common ? h("td", { class: "text where" }, row.where.map((line) => h("div", {}, line))) : null)))));

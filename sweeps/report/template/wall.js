@@ -2,7 +2,7 @@
 function wall() {
   const { epochs, tiles, note } = JSON.parse($("pictures").textContent);
   if (!tiles.length) return;
-  reveal("samples", `The same latents in every tile, the best trial of each arm first. Move the slider to watch them learn; click a tile to look closer. ${note}`);
+  reveal("samples", `The same latents in every tile, the best trial of each arm first. ${note}`, "Move the slider to watch them learn; click a tile to look closer.");
   const host = $("wall"), FIRST = 3;
   let place = epochs.length - 1, arm = "", verdict = "", everything = false, timer = null;
   const verdicts = [...new Set(tiles.map((t) => DATA.trials[t.trial].verdict))];
@@ -38,7 +38,7 @@ function wall() {
         const epoch = epochs[place], frame = tile.frameAt(epoch);
         if (image.dataset.epoch !== String(frame)) { image.dataset.epoch = frame; image.src = frames[frame]; }
         const k = trial.epochs.findLastIndex((e) => e <= frame);
-        score.textContent = k < 0 ? "untrained" : `${DATA.objective} ${number(trial.scores[k], 3)}`;
+        score.textContent = k < 0 ? "untrained" : `${DATA.objective} ${figure(trial.scores[k])}`;
         const over = epoch > own.at(-1);
         node.classList.toggle("over", over && trial.state !== "completed");
         badge.textContent = over && trial.state !== "completed" ? `${trial.state} at ${trial.epochs.at(-1) ?? 0}` : frame !== epoch ? `epoch ${frame}` : "";
