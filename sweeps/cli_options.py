@@ -29,6 +29,7 @@ def storage_option(command: Callable[..., Any]) -> Callable[..., Any]:
         default=Path("runs"),
         show_default=True,
         envvar="GANSWEEP_STORAGE",
+        show_envvar=True,
         help="Folder of all sweeps, on a cluster one that every node sees; or s3://bucket/path.",
     )(command)
 
@@ -95,8 +96,20 @@ def replay_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--until", type=float, help="Last step that counts; default: where the first ends."
         ),
-        click.option("--orders", type=click.IntRange(min=1), default=300, show_default=True),
-        click.option("--workers", type=click.IntRange(min=1), default=8, show_default=True),
+        click.option(
+            "--orders",
+            type=click.IntRange(min=1),
+            default=300,
+            show_default=True,
+            help="Random orders of arrival.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=8,
+            show_default=True,
+            help="Trials that train at a time.",
+        ),
         click.option(
             "--brackets",
             type=click.IntRange(min=1),

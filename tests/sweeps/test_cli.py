@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from scripted_sweep import LOSSES, script_sweep
@@ -218,6 +219,16 @@ def test_help_has_every_command_with_the_whole_of_its_sentence(
         sentence = " ".join(command.help.split("\n\n")[0].split())
         assert f" {name} {sentence} " in f"{told} "  # Not cut off with dots.
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    dumb = [
+        f"{name} {option.opts[0]}"
+        for name, command in main.commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert dumb == []
 
 
 def test_a_listing_keeps_its_margin_on_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
