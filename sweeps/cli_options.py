@@ -85,64 +85,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def replay_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which recorded curves are replayed, and under which settings."""
-    for option in (
-        click.option(
-            "--only",
-            metavar="COLUMN=VALUE",
-            multiple=True,
-            callback=_pairs,
-            help="Of a CSV file, the rows of one protocol; may be repeated.",
-        ),
-        click.option(
-            "--until", type=float, help="Last step that counts; default: where the first ends."
-        ),
-        click.option(
-            "--orders",
-            type=click.IntRange(min=1),
-            default=300,
-            show_default=True,
-            help="Random orders of arrival.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            default=8,
-            show_default=True,
-            help="Trials that train at a time.",
-        ),
-        click.option(
-            "--brackets",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            help="Rules side by side, each with a first rung eta times as late as the last.",
-        ),
-        click.option(
-            "--eta",
-            "etas",
-            type=click.IntRange(min=2),
-            multiple=True,
-            default=(2, 3, 4),
-            show_default=True,
-            help="Of eta trials one goes on; may be repeated.",
-        ),
-        click.option(
-            "--grace",
-            "graces",
-            type=click.IntRange(min=1),
-            multiple=True,
-            default=(1, 2, 3),
-            show_default=True,
-            help="Points before the first rung; may be repeated.",
-        ),
-        click.option(
-            "--goal",
-            type=click.Choice(["min", "max"]),
-            default="min",
-            show_default=True,
-            help="Of a CSV file; a sweep knows its own.",
-        ),
-    ):
+    for option in _REPLAY:
         command = option(command)
     return command
 
@@ -160,6 +103,64 @@ def _pairs(
     return found
 
 
+_REPLAY = (
+    click.option(
+        "--only",
+        metavar="COLUMN=VALUE",
+        multiple=True,
+        callback=_pairs,
+        help="Of a CSV file, the rows of one protocol; may be repeated.",
+    ),
+    click.option(
+        "--until", type=float, help="Last step that counts; default: where the first ends."
+    ),
+    click.option(
+        "--orders",
+        type=click.IntRange(min=1),
+        default=300,
+        show_default=True,
+        help="Random orders of arrival.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Trials that train at a time.",
+    ),
+    click.option(
+        "--brackets",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Rules side by side, each with a first rung eta times as late as the last.",
+    ),
+    click.option(
+        "--eta",
+        "etas",
+        type=click.IntRange(min=2),
+        multiple=True,
+        default=(2, 3, 4),
+        show_default=True,
+        help="Of eta trials one goes on; may be repeated.",
+    ),
+    click.option(
+        "--grace",
+        "graces",
+        type=click.IntRange(min=1),
+        multiple=True,
+        default=(1, 2, 3),
+        show_default=True,
+        help="Points before the first rung; may be repeated.",
+    ),
+    click.option(
+        "--goal",
+        type=click.Choice(["min", "max"]),
+        default="min",
+        show_default=True,
+        help="Of a CSV file; a sweep knows its own.",
+    ),
+)
 FILE = click.argument("file", type=click.Path(path_type=Path))
 ACCEPT = click.option(
     "--accept-data-change",
