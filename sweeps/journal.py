@@ -267,17 +267,29 @@ def sweep_id(sweep: Path) -> str | None:
     The driver's records say it, and the trials' starts. Of a sweep from before they did it is the
     digest of the driver's first line, which no other sweep shares.
     """
-    records = read(sweep, DRIVER)
-    for record in records:
+    first = None
+    for record in _one_by_one(sweep, DRIVER):  # The first says it, and there may be many.
         if "id" in record:
             return str(record["id"])
-    if records and records[0].get("seq", 1) == 1:
-        return hashlib.sha256(json.dumps(records[0], sort_keys=True).encode()).hexdigest()[:32]
+        first = first or record
+    if first and first.get("seq", 1) == 1:
+        return hashlib.sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:32]
     for writer in writers(sweep):
         for record in read(sweep, writer):
             if record.get("sweep"):
                 return str(record["sweep"])
     return None
+
+
+def _one_by_one(sweep: Path, writer: str) -> Iterator[Record]:
+    """As `read`, for who may not need them all."""
+    with (
+        suppress(FileNotFoundError),
+        (journal_folder(sweep) / f"{writer}.jsonl").open("rb") as stream,
+    ):
+        for line in stream:
+            if line.endswith(b"\n") and (record := _record(line[:-1])):
+                yield record
 
 
 def _read(path: Path, content: bytes, mark: Mark) -> Reading:

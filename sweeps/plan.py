@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -188,10 +189,18 @@ class Plan:
         Raises:
             DamagedSweep: It is no plan, or not as it was written.
         """
+        return cls.written(folder).told(folder, journal.read(folder, journal.DRIVER))
+
+    @classmethod
+    def written(cls, folder: Path) -> Plan:
+        """The plan as `plan.json` has it.
+
+        Raises:
+            DamagedSweep: It is no plan, or not as it was written.
+        """
         content = planfile.read(folder)
-        where: Path = folder / planfile.FILE
-        try:
-            plan = cls(
+        with _damage_told(folder / planfile.FILE):
+            return cls(
                 name=content["name"],
                 objective=content["objective"],
                 goal=content["goal"],
@@ -201,12 +210,15 @@ class Plan:
                 tied=tuple(content.get("tied", ())),
                 **{"search": Search(), "confirm": None, "budget": Budget(), **_parts(content)},
             )
-            where = journal.journal_folder(folder) / f"{journal.DRIVER}.jsonl"
-            plan = plan.after(*journal.read(folder, journal.DRIVER))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise DamagedSweep(f"{where}: is no plan of a sweep: {why}") from None
-        return plan
+
+    def told(self, folder: Path, records: Iterable[journal.Record]) -> Plan:
+        """As `after`, of records from the driver's journal of a sweep's folder.
+
+        Raises:
+            DamagedSweep: A record is none that this package writes.
+        """
+        with _damage_told(journal.journal_folder(folder) / f"{journal.DRIVER}.jsonl"):
+            return self.after(*records)
 
     def after(self, *records: journal.Record) -> Plan:
         """The plan after records of the driver's; most say nothing of it, none changes it twice.
@@ -338,6 +350,15 @@ def make_plan(spec: SweepSpec, catalogue: Catalogue | None = None) -> Plan:
         asked=meaning(spec),
         source=digest_of(spec.text),
     )
+
+
+@contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise DamagedSweep(f"{file}: is no plan of a sweep: {why}") from None
 
 
 def _parts(content: Mapping[str, Any]) -> dict[str, Any]:

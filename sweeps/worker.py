@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gancore import determinism
 from sweeps import bucket, handshake, plugins
 from sweeps.errors import EnvironmentTrouble
-from sweeps.plan import Plan
+from sweeps.known_plan import KnownPlan
 from sweeps.shares.fence import fence
 
 
@@ -34,7 +36,7 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, versions: dict[str, s
     if why:
         tune.report(vars(Progress(config["uid"], 0, math.inf, ended=True, unable=why)))
         return
-    plan = Plan.read(place)
+    plan = _known(place).now()
     plugins.run(plan.plugins, place / "plugins")
     if plan.repeats:  # Whatever this worker trains first.
         determinism.prepare()
@@ -45,3 +47,9 @@ def train_on_worker(config: dict[str, Any], *, sweep: str, versions: dict[str, s
     node = ray.get_runtime_context().get_node_id()
     for progress in run_trial(place, plan, config["uid"], device=device, ray_node=node):
         tune.report(vars(progress))
+
+
+@cache
+def _known(place: Path) -> KnownPlan:
+    """The plan as this worker knows it from the trial before."""
+    return KnownPlan(place)

@@ -204,8 +204,17 @@ class RuleScheduler(FIFOScheduler):
 
     def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray's
+        self._live: dict[str, Trial] = {}
         self._dispatch = dispatch
         self._halt = halt
+
+    def on_trial_add(self, _controller: Any, trial: Trial) -> None:
+        self._live[trial.trial_id] = trial
+
+    def choose_trial_to_run(self, _controller: Any) -> Trial | None:
+        """The first that waits. Tune's own way looks through all that have ended, too."""
+        self._live = {i: trial for i, trial in self._live.items() if not trial.is_finished()}
+        return next((t for t in self._live.values() if t.status == Trial.PENDING), None)
 
     def on_trial_result(self, _controller: Any, _trial: Trial, result: dict[str, Any]) -> str:
         ended, goes_on = result["ended"], False
