@@ -1,17 +1,17 @@
 """A sweep of many trials over many nodes: what each report and each trial costs the driver.
 
     python benchmarks/scale.py                  # 1,000 trials over 8 nodes, about fifteen minutes
-    python benchmarks/scale.py --trials 250 --plot docs/scale.png
+    python benchmarks/scale.py --plot docs/scale.png
 
 The nodes are raylets on this machine with a slot each (tests/faults/nodes.py), the trials sleep
 for half a second an epoch (tests/faults/script.py); Tune, journal, checkpoints and MLflow are real.
-All figures are given for each quarter of the trials: what grows is seen.
+All figures are given for each eighth of the trials: what grows is seen.
 
     throughput  epochs against those of slots that never wait
     heard       from a trial's journal to the driver's, milliseconds: half and 95 % of the reports
     start       from the end of a trial to the first report of the next on that node, less an epoch
     driver      its processor time an epoch, in milliseconds, and its memory in megabytes
-    MLflow      epochs journalled that it did not have yet at the end of the quarter
+    MLflow      epochs journalled that it did not have yet at the end of the eighth
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT), str(ROOT / "tests")]  # In this order: both have a folder `gancore`.
-EPOCHS, SECONDS = 10, 0.5
+EPOCHS, SECONDS, PARTS = 10, 0.5, 8
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ def measured(folder: Path, trials: int, count: int) -> list[dict[str, Any]]:
             command.end(24 * 3600)
             sampler.over.set()
             assert command.code == 0, command.end()
-    return quarters(storage / file.stem, sampler, count)
+    return parts(storage / file.stem, sampler, count)
 
 
-def quarters(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
-    """The figures of each quarter of the reports."""
+def parts(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
+    """The figures of each part of the reports."""
     from sweeps import journal
     from sweeps.results import Results
 
@@ -133,21 +133,21 @@ def quarters(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
     begun = min(start["time_ms"] for r in results.trials.values() for start in r.starts)
     gaps = _gaps(results)
     rows = []
-    for number in range(4):
-        first, last = number * len(reports) // 4, (number + 1) * len(reports) // 4
-        quarter = reports[first:last]
+    for number in range(PARTS):
+        first, last = number * len(reports) // PARTS, (number + 1) * len(reports) // PARTS
+        part = reports[first:last]
         since = reports[first - 1][0] if first else begun
-        until = quarter[-1][0]
-        waits = [heard_at[u, p.epoch] - at for at, u, p in quarter if (u, p.epoch) in heard_at]
+        until = part[-1][0]
+        waits = [heard_at[u, p.epoch] - at for at, u, p in part if (u, p.epoch) in heard_at]
         before, after = sampler.at(since / 1e3), sampler.at(until / 1e3)
         rows.append(
             {
                 "trials": f"{first // EPOCHS}-{last // EPOCHS}",
-                "throughput": len(quarter) * SECONDS / slots / ((until - since) / 1e3),
+                "throughput": len(part) * SECONDS / slots / ((until - since) / 1e3),
                 "heard": statistics.median(waits),
                 "heard95": statistics.quantiles(waits, n=20)[-1],
                 "start": statistics.median(g for at, g in gaps if since < at <= until),
-                "cpu": 1e3 * (after.seconds - before.seconds) / len(quarter),
+                "cpu": 1e3 * (after.seconds - before.seconds) / len(part),
                 "memory": after.megabytes,
                 "behind": max(0, last - after.uploaded),
             }
@@ -172,20 +172,27 @@ def _gaps(results: Any) -> list[tuple[int, float]]:
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    pyplot.rcParams.update({"font.size": 10, "axes.titlesize": 10.5})
+    figure, axes = pyplot.subplots(2, 3, figsize=(11, 5.6), layout="constrained", sharex=True)
     at = [int(row["trials"].partition("-")[2]) for row in rows]
-    axes[0].plot(at, [100 * row["throughput"] for row in rows], "o-", color="#0072b2")
-    axes[0].set(title="throughput, % of ideal", ylim=(0, 105))
-    axes[1].plot(at, [row["heard"] for row in rows], "o-", color="#0072b2", label="half")
-    axes[1].plot(at, [row["heard95"] for row in rows], "^--", color="#d55e00", label="95 %")
-    axes[1].set(title="until a report is heard, ms", ylim=(0, None))
-    axes[1].legend(frameon=False)
-    axes[2].plot(at, [row["cpu"] for row in rows], "o-", color="#0072b2")
-    axes[2].set(title="driver's processor time a report, ms", ylim=(0, None))
-    for axis in axes:
-        axis.set_xlabel("trials done")
+    panels: tuple[tuple[str, str, float], ...] = (
+        ("throughput, % of slots that never wait", "throughput", 100),
+        ("until a report is heard, ms: median, 95 %", "heard", 1),
+        ("lost between two trials of a node, s", "start", 1),
+        ("driver's processor time a report, ms", "cpu", 1),
+        ("driver's memory, MB", "memory", 1),
+        ("epochs that MLflow lags behind", "behind", 1),
+    )
+    for axis, (title, key, times) in zip(axes.flat, panels, strict=True):
+        axis.plot(at, [times * row[key] for row in rows], "o-", color="#0072b2")
+        if key == "heard":
+            axis.plot(at, [row["heard95"] for row in rows], "^--", color="#d55e00")
+        axis.set_title(title, loc="left")
+        axis.set_ylim(bottom=0, top=105 if key == "throughput" else None)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[1]:
+        axis.set_xlabel("trials done")
     figure.savefig(path, dpi=150)
 
 
