@@ -279,4 +279,5 @@ def test_nodes_that_share_nothing_but_a_bucket(tmp_path: Path, server: buckets.S
     but = (last_state_is_kept, no_litter)
     found = buckets.downloaded(f"{storage}/scripted", tmp_path / "there")
     assert faults.unsound(found, store=tracking.default_uri(place.parent), but=but) == {}
-    assert not list((tmp_path / "driver").rglob("epoch-*.pt"))  # Nothing trained there.
+    assert not list((tmp_path / "driver").glob("buckets/*/trials"))  # Nothing trained there.
+    assert len(list(tmp_path.glob("node*/buckets/*/trials"))) == 2
