@@ -15,6 +15,7 @@ import numpy as np
 from gancore.cache import cache_root
 from gancore.data.canvas import fit_all
 from gancore.data.registry import DataUnavailable, Pictures, Split, datasets
+from gancore.drafts import draft
 from gancore.torchvision_import import ensure_torchvision
 
 _SILENCE_SECONDS = 10.0
@@ -63,8 +64,16 @@ def _torchvision(name: str, folder: Path, arguments: dict[str, Any]) -> Any:
     reader = getattr(readers, name)
     with contextlib.suppress(Exception):
         return reader(folder, **arguments)
-    with _quiet_and_patient():
-        return reader(folder, download=True, **arguments)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Apart first: another machine may share the folder and not its locks.
+    with draft(folder, name) as place:
+        with _quiet_and_patient():
+            found = reader(place, download=True, **arguments)
+        for file in [path for path in place.rglob("*") if path.is_file()]:
+            target = folder / file.relative_to(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+    return found
 
 
 @contextlib.contextmanager
