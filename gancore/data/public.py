@@ -16,7 +16,6 @@ from gancore.cache import cache_root
 from gancore.data.canvas import fit_all
 from gancore.data.registry import DataUnavailable, Pictures, Split, datasets
 from gancore.drafts import draft
-from gancore.torchvision_import import ensure_torchvision
 
 _SILENCE_SECONDS = 10.0
 """How long a server may say nothing before a download is given up."""
@@ -58,6 +57,8 @@ class _Public:
 
 def _torchvision(name: str, folder: Path, arguments: dict[str, Any]) -> Any:
     """torchvision's data set of a name, downloaded only where it is not whole on the disk."""
+    from gancore.torchvision_import import ensure_torchvision
+
     ensure_torchvision()
     from torchvision import datasets as readers
 

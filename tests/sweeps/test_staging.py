@@ -30,7 +30,6 @@ SWEEP: dict[str, Any] = {
 }
 
 
-@datasets.register("test_staged")
 @dataclass(frozen=True, kw_only=True)
 class Staged:
     """Pictures that leave a mark in a file whenever they are read."""
@@ -51,6 +50,7 @@ class Staged:
 
 @pytest.fixture(autouse=True, scope="module")
 def only_here() -> Iterator[None]:
+    datasets.register("test_staged")(Staged)
     yield
     del datasets._table["test_staged"]
 
