@@ -6,6 +6,7 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -149,9 +150,8 @@ def test_machines_whose_locks_are_not_shared_prepare_once_each_and_agree(
 
 
 def test_a_draft_is_cleared_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
-    dead = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
-    dead.start()
-    dead.join()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
     names = {
         "of a process that was killed": f".x.{machine()}.{dead.pid}.1",
         "of a process that lives": f".x.{machine()}.{os.getpid()}.2",
