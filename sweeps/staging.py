@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancore.catalogue import Catalogue
-from sweeps import nodes, plugins
+from sweeps import bucket, nodes, plugins
 from sweeps.doctor.finding import names
 from sweeps.preflight import distinct
 from sweeps.signals import Signals
@@ -28,16 +28,16 @@ class Wanted:
     """What a node is to have: plain, so that it can be sent.
 
     Args:
+        sweep: The sweep's folder, or its address in a bucket.
         data: The sections `data` of the sweep's trials, each once.
         plugins: The user's modules, if a data set is of one of them.
-        modules: The folder where they lie.
-        weights: The folder to which trials would download Inception's weights; empty for none.
+        weights: Trials would download Inception's weights.
     """
 
-    data: tuple[Mapping[str, Any], ...]
-    plugins: tuple[str, ...]
-    modules: str
-    weights: str
+    sweep: str
+    data: tuple[Mapping[str, Any], ...] = ()
+    plugins: tuple[str, ...] = ()
+    weights: bool = False
 
     @classmethod
     def of(cls, plan: Plan, place: Path) -> Wanted:
@@ -49,12 +49,8 @@ class Wanted:
             evaluation.get("features") == "inception" and not evaluation.get("inception_weights")
             for evaluation in distinct(plan, "evaluation")
         )
-        return cls(
-            data,
-            () if named - {None} <= set(own) else plan.plugins,
-            str(place / "plugins"),
-            str(place / "evaluation") if downloads else "",
-        )
+        theirs = () if named - {None} <= set(own) else plan.plugins
+        return cls(bucket.spoken(place), data, theirs, downloads)
 
 
 def on_node(asked: Mapping[str, Any]) -> list[str]:
@@ -68,9 +64,10 @@ def on_node(asked: Mapping[str, Any]) -> list[str]:
 def _troubles(wanted: Wanted) -> Iterator[str]:
     # Whatever it is, a trial will meet it too, and can say more of it.
     try:
-        plugins.run(wanted.plugins, Path(wanted.modules))
+        place = bucket.arrived(wanted.sweep) if wanted.plugins or wanted.weights else Path()
+        plugins.run(wanted.plugins, place / "plugins")
     except Exception as error:
-        yield _line("the plug-ins", error)
+        yield _line("anything", error)
         return
     for section in wanted.data:
         try:
@@ -79,7 +76,7 @@ def _troubles(wanted: Wanted) -> Iterator[str]:
             yield _line(str(section["name"]), error)
     if wanted.weights:
         try:
-            _fetch_weights(Path(wanted.weights))
+            _fetch_weights(place / "evaluation")
         except Exception as error:
             yield _line("inception", error)
 

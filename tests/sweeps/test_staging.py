@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from gancore.data import DataUnavailable, Pictures, Split, datasets
-from gancore.metrics import evaluation, inception
+from gancore.metrics import evaluation
 from gancore.pictures import WEIGHTS_FILE
 from sweeps import SweepSpec, make_plan, nodes, staging
 from sweeps.results import Results
@@ -66,11 +66,11 @@ def test_each_data_set_is_asked_for_once_and_weights_where_they_would_be_downloa
     base = {**SWEEP["base"], "data": "mnist5k"}
     plain = wanted(tmp_path, base=base, scientific=both, search={"trials_each": 2})
     assert [section["resolution"] for section in plain.data] == [16, 32]
-    assert (plain.weights, plain.plugins) == ("", ())
+    assert (plain.weights, plain.plugins, plain.sweep) == (False, (), str(tmp_path))
     scored = {"samples": 64, "features": "inception"}
-    assert wanted(tmp_path, objective=scored).weights == str(tmp_path / "evaluation")
+    assert wanted(tmp_path, objective=scored).weights
     own = {**scored, "inception_weights": str(tmp_path / "w.pth")}
-    assert wanted(tmp_path, objective=own).weights == ""
+    assert not wanted(tmp_path, objective=own).weights
 
 
 def test_the_users_modules_are_run_only_for_a_data_set_of_theirs(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ class Own:
 
 def asked(tmp_path: Path, **options: Any) -> dict[str, Any]:
     section = {"name": "test_staged", "resolution": 8, "marks": str(tmp_path / "marks"), **options}
-    return asdict(Wanted((section,), (), "", ""))
+    return asdict(Wanted("", (section,)))
 
 
 def test_a_node_prepares_both_splits_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,25 +126,20 @@ def test_what_a_node_cannot_prepare_is_a_line_and_the_rest_is_prepared(
 ) -> None:
     monkeypatch.setenv("GANSWEEP_CACHE", str(tmp_path / "cache"))
     broken, whole = (asked(tmp_path, broken=broken)["data"][0] for broken in (True, False))
-    both = asdict(Wanted((broken, whole), (), "", ""))
+    both = asdict(Wanted("", (broken, whole)))
     assert on_node(both) == ["test_staged (a disk is away)"]
     assert (tmp_path / "marks").read_text().split() == ["train", "train", "test"]
-    lost = asdict(Wanted((whole,), ("no_such_module",), str(tmp_path), ""))
-    assert on_node(lost) == ["the plug-ins (No module named 'no_such_module')"]
+    lost = asdict(Wanted(str(tmp_path), (whole,), ("no_such_module",)))
+    assert on_node(lost) == ["anything (No module named 'no_such_module')"]
 
 
 def test_weights_are_fetched_where_judges_look_and_no_pytorch_is_needed_to_see_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "evaluation"
-    fetching = asdict(Wanted((), (), "", str(folder)))
-    monkeypatch.setattr(
-        inception.torch.hub,
-        "download_url_to_file",
-        lambda url, path, *_, **__: Path(path).write_text(url),
-    )
+    fetching = asdict(Wanted(str(tmp_path), weights=True))
+    monkeypatch.setattr(evaluation, "downloaded", lambda folder: (folder / WEIGHTS_FILE).touch())
     assert on_node(fetching) == []
-    assert (folder / WEIGHTS_FILE).read_text().endswith(f"/{WEIGHTS_FILE}")
+    assert (tmp_path / "evaluation" / WEIGHTS_FILE).is_file()
     monkeypatch.setattr(evaluation, "fetch_inception", None)
     assert on_node(fetching) == []
 
