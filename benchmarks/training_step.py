@@ -188,7 +188,7 @@ def system(args: argparse.Namespace) -> Any:
 
 def ours(args: argparse.Namespace) -> Iterator[int]:
     from gancore import seeds
-    from gancore.data import Batches
+    from gancore.data.batches import Batches
 
     players, batches, epoch = system(args), Batches(pictures(args), args.batch), 0
     while True:
@@ -351,7 +351,7 @@ def compare_losses(args: argparse.Namespace) -> float:
     import torch
 
     from gancore import seeds
-    from gancore.data import to_unit
+    from gancore.data.batches import to_unit
 
     players = system(args)
     generator = plain(copy.deepcopy(players.generator.network))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
-from sweeps import door
+from sweeps import autoscaler, door
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.failures import NODE_LOST, is_infrastructure
 from sweeps.needs import Needs
@@ -97,15 +97,19 @@ def connected(address: str | None, *, verbose: bool, insecure: bool = False) -> 
 def check_resources(plan: Plan, *, local: bool) -> None:
     """Refuses trials that no node of this cluster could ever hold.
 
+    Of a cluster that may grow that is not known: there, trials that wait are told of.
+
     Raises:
         UserError: Naming what is asked and what is there.
     """
     import ray
 
+    if not local and autoscaler.grows():
+        return
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for asked, whose in askers(plan):
         where = "this machine" if local else "the largest node"
-        refuse_misfit(asked, [*nodes, *_may_grow()], where, whose)
+        refuse_misfit(asked, nodes, where, whose)
 
 
 def refuse_misfit(
@@ -150,23 +154,8 @@ def cpus_of_a_gpu() -> float:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    each = [n.get("CPU", 1) / n["GPU"] for n in [*nodes, *_may_grow()] if n.get("GPU")]
+    each = [n.get("CPU", 1) / n["GPU"] for n in nodes if n.get("GPU")]
     return min(each, default=1.0)
-
-
-def _may_grow() -> list[Mapping[str, float]]:
-    """The kinds of nodes that a cluster which scales may start yet.
-
-    A Ray without this private call says nothing: then only nodes that are there count.
-    """
-    try:
-        from ray._private.state import state
-
-        found = state.get_cluster_config()
-    except (ImportError, AttributeError):
-        return []
-    groups = found.node_group_configs if found else []
-    return [dict(group.resources) for group in groups if group.max_count != 0]
 
 
 def _hush() -> None:

@@ -35,16 +35,19 @@ def decided(plan: Plan, modules: Path, options: Options) -> Plan:
     else:
         with cluster.connected(options.address, verbose=options.verbose, insecure=options.insecure):
             cluster.check_resources(plan, local=False)
-            told = cluster.on_a_gpu(_on_its_node, wanted, cluster.cpus_of_a_gpu())
+            told = cluster.on_a_gpu(_on_its_node, wanted)
         if isinstance(told, str):
             raise UserError(told)
         found = told
     return replace(plan, shares={**plan.shares, **found})
 
 
-def _on_its_node(wanted: dict[str, measure.Asked], cpus: float) -> dict[str, float] | str:
-    """The shares, or what is wrong: Ray would hand an error on with all of its traceback."""
+def _on_its_node(wanted: dict[str, measure.Asked]) -> dict[str, float] | str:
+    """The shares, or what is wrong: Ray would hand an error on with all of its traceback.
+
+    The nodes are looked at here: before this one came, there may have been none with a GPU.
+    """
     try:
-        return measure.shares(wanted, cpus)
+        return measure.shares(wanted, cluster.cpus_of_a_gpu())
     except UserError as error:
         return str(error)

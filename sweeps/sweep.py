@@ -43,6 +43,7 @@ from sweeps.options import Options
 from sweeps.plan import Plan, make_plan
 from sweeps.results import Results, TrialResult
 from sweeps.signals import Signals
+from sweeps.staging import Staging
 from sweeps.version import code_version
 from sweeps.worker import train_on_worker
 
@@ -263,11 +264,12 @@ def _train(place: Path, plan: Plan, log: Journal, options: Options, signals: Sig
                 )
                 if options.address is not None:
                     before_sweep(plan, place.parent)
+                staging = Staging(plan, place, remote=options.address is not None)
             signals.arm()
             stack.enter_context(_head_watched(place, options.address))
             cluster.check_resources(plan, local=options.address is None)
             options.began()
-            _tune(place, plan, log, options.verbose, signals)
+            _tune(place, plan, log, options.verbose, signals, staging)
         ended = all(r.ended for r in Results.read(place).trials.values())
         state = "finished" if ended else "interrupted"
     except KeyboardInterrupt:
@@ -321,7 +323,9 @@ def _sum_up(place: Path, state: str) -> None:
         print(f"warning: no report: {error}; later: gansweep compare {place.name}", file=sys.stderr)
 
 
-def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals) -> None:
+def _tune(
+    place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals, staging: Staging
+) -> None:
     """Hands the trials to Ray Tune.
 
     Raises:
@@ -369,6 +373,7 @@ def _tune(place: Path, plan: Plan, log: Journal, verbose: bool, signals: Signals
             verbose=1 if verbose else 0,
         ),
     )
+    staging.wait(signals)
     tuner.fit()
     if halt.error is not None:
         raise halt.error

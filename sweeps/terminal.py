@@ -43,6 +43,9 @@ WITH = 18
 _QUIET_SECONDS = 15
 """Between two lines of progress where there is no terminal."""
 
+_START_SECONDS = 30
+"""In which Ray has surely started; a cluster may then have no node that is free."""
+
 
 class Follower:
     """Follows a sweep's journal from a thread of its own, so that nothing waits for a screen.
@@ -137,7 +140,8 @@ class Follower:
         elif fresh:
             text.append(f"  about {clock(elapsed / fresh * self._epochs_left())} left")
         elif "running" not in states and not ended:
-            text.append("  starting Ray ...")
+            starts = elapsed < _START_SECONDS
+            text.append("  starting Ray ..." if starts else "  waiting for room ...")
         return text
 
     def _epochs_left(self) -> float:

@@ -82,6 +82,7 @@ def test_files_and_functions_fit_the_mind(module: str) -> None:
     ("package", "heavy"),
     [
         ("gancore", ("torch", "ray", "mlflow", "sweeps", "yaml")),
+        ("gancore.data", ("torch", "torchvision", "sklearn", "ray", "sweeps", "yaml")),
         ("gancore.training", ("ray", "mlflow", "sweeps", "yaml", "torchvision", "sklearn")),
         ("sweeps", ("torch", "ray", "mlflow", "numpy")),
         ("sweeps.trial", ("torch", "ray", "mlflow")),

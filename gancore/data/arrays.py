@@ -7,24 +7,24 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
 from gancore.cache import cache_root
 from gancore.config import Data
 from gancore.contradictions import power_of_two_from
 from gancore.data.canvas import RULE
 from gancore.data.registry import Dataset, DataUnavailable, Pictures, Split, datasets
-from gancore.files import fsync_folder, write_json
+from gancore.drafts import draft
+from gancore.files import fsync_folder, patiently, write_json
+from gancore.turns import turn
 
 
 def load(data: Data, split: Split = "train", cache: Path | None = None) -> Pictures:
-    """The pictures of a split, prepared first where no process of this machine did it yet.
+    """The pictures of a split, prepared first where nobody did it yet who shares the cache.
 
     Args:
         cache: Where prepared arrays are kept; None takes `cache_root()`.
@@ -39,13 +39,13 @@ def load(data: Data, split: Split = "train", cache: Path | None = None) -> Pictu
     if pictures is None:
         home.mkdir(parents=True, exist_ok=True)
         # One lock a data set, not a split: both splits may come from one download.
-        with FileLock(home / f"{data.name}.lock"):
+        with turn(home / f"{data.name}.lock"):
             pictures = _open(folder) or _prepare(source, split, resolution, folder)
     return pictures
 
 
 def is_prepared(data: Data, split: Split = "train", cache: Path | None = None) -> bool:
-    """Whether a process of this machine has prepared the pictures of a split.
+    """Whether the pictures of a split are in the cache.
 
     Raises:
         gancore.schema.Refused: No such data set or option.
@@ -77,28 +77,31 @@ def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64] | N
 
 
 def _prepare(source: Dataset, split: Split, resolution: int, folder: Path) -> Pictures:
-    """Reads a split and writes it under its final name only when all of it is on the disk."""
+    """Reads a split and writes it under its final name only when all of it is on the disk.
+
+    Machines that share a folder without sharing its locks may do this at the same time: the first
+    to be done gives all of them their array.
+    """
     pictures = source.read(split, resolution)
     count, _, height, width = pictures.images.shape
     if not count or (height, width) != (resolution, resolution):
         raise DataUnavailable(
             f"{source!r} read pictures of shape {pictures.images.shape} for resolution {resolution}"
         )
-    for old in [folder, *folder.parent.glob(f".{folder.name}.*")]:
-        if old.exists():  # Damaged, or the draft of a process that was killed.
-            shutil.rmtree(old)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        sizes = {"images.npy": _save(draft / "images.npy", pictures.images)}
+    with draft(folder.parent, folder.name) as place:
+        sizes = {"images.npy": _save(place / "images.npy", pictures.images)}
         if pictures.labels is not None:
-            sizes["labels.npy"] = _save(draft / "labels.npy", pictures.labels)
+            sizes["labels.npy"] = _save(place / "labels.npy", pictures.labels)
         digest = fingerprint(pictures.images, pictures.labels)
-        write_json(draft / "about.json", {"fingerprint": digest, "bytes": sizes})
-        draft.chmod(0o755)  # Other users of a shared cache may read it.
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+        write_json(place / "about.json", {"fingerprint": digest, "bytes": sizes})
+        place.chmod(0o755)  # Other users of a shared cache may read it.
+        if folder.exists() and _open(folder) is None:  # Damaged.
+            shutil.rmtree(folder)
+        try:
+            place.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # Else another machine was first: its array is as good.
     fsync_folder(folder.parent)
     prepared = _open(folder)
     assert prepared is not None, f"{folder} was damaged while it was written"
@@ -121,8 +124,9 @@ def _save(file: Path, array: npt.NDArray[Any]) -> int:
 
 def _open(folder: Path) -> Pictures | None:
     """What was prepared in a folder, or None where it is absent or damaged."""
+    about_file = folder / "about.json"
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        about = json.loads(patiently(lambda: about_file.read_text(encoding="utf-8")))
         sizes = about["bytes"]
         if any((folder / name).stat().st_size != size for name, size in sizes.items()):
             return None

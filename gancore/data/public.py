@@ -15,7 +15,7 @@ import numpy as np
 from gancore.cache import cache_root
 from gancore.data.canvas import fit_all
 from gancore.data.registry import DataUnavailable, Pictures, Split, datasets
-from gancore.torchvision_import import ensure_torchvision
+from gancore.drafts import draft
 
 _SILENCE_SECONDS = 10.0
 """How long a server may say nothing before a download is given up."""
@@ -57,14 +57,24 @@ class _Public:
 
 def _torchvision(name: str, folder: Path, arguments: dict[str, Any]) -> Any:
     """torchvision's data set of a name, downloaded only where it is not whole on the disk."""
+    from gancore.torchvision_import import ensure_torchvision
+
     ensure_torchvision()
     from torchvision import datasets as readers
 
     reader = getattr(readers, name)
     with contextlib.suppress(Exception):
         return reader(folder, **arguments)
-    with _quiet_and_patient():
-        return reader(folder, download=True, **arguments)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Apart first: another machine may share the folder and not its locks.
+    with draft(folder, name) as place:
+        with _quiet_and_patient():
+            found = reader(place, download=True, **arguments)
+        for file in [path for path in place.rglob("*") if path.is_file()]:
+            target = folder / file.relative_to(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+    return found
 
 
 @contextlib.contextmanager

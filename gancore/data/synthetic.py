@@ -8,9 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from gancore.data.batches import to_uint8
 from gancore.data.bundled import Mnist5k
 from gancore.data.public import MNIST
 from gancore.data.registry import Dataset, DataUnavailable, Pictures, Split, datasets
@@ -156,6 +154,10 @@ def _check(reach: float, apart: float, deviation: float) -> None:
 
 def _points(centres: npt.NDArray[np.float64], deviation: float, split: Split) -> Pictures:
     """Points around centres [K, 2], equally many around each, as uint8 [N, 2, 1, 1]."""
+    import torch
+
+    from gancore.data.batches import to_uint8
+
     labels = np.arange(_POINTS[split], dtype=np.int64) % len(centres)
     random = np.random.RandomState(_SEEDS[split])  # Its stream never changes: NEP 19.
     points = centres[labels] + deviation * random.standard_normal((len(labels), 2))

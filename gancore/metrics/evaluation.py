@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from gancore import seeds
 from gancore.config import RunConfig, score_name
 from gancore.files import write_atomically
 from gancore.metrics.feature_set import KEPT, FeatureSet
+from gancore.metrics.inception import downloaded
 from gancore.metrics.moments import Moments, Reference, Sample
 from gancore.metrics.passport import Passport
 from gancore.metrics.registry import (
@@ -29,9 +29,12 @@ from gancore.metrics.registry import (
     metrics,
 )
 from gancore.metrics.signals import Signals
+from gancore.turns import turn
 
 _BATCH = 250
 """Pictures at a time: fast on a CPU, small enough for any GPU."""
+
+_LOCK = "prepare.lock"
 
 Draw = Callable[[int], Tensor]
 """count -> uint8 [count, C, H, W] on the device where features are computed."""
@@ -101,7 +104,7 @@ class Judge:
             FeatureNetworkUnavailable: The network's weights cannot be had.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "prepare.lock"):
+        with turn(folder / _LOCK):
             source = features.build(config.evaluation.features)
             network = source.load(real, held_out, folder, config.evaluation.inception_weights)
         return cls(config, frozen(network, device), folder, real, held_out, device)
@@ -156,7 +159,7 @@ class Judge:
     def _kept(self, pictures: Labelled, resolution: int) -> FeatureSet:
         digest = self.network.digest[:12]
         path = self._folder / f"real-{pictures.fingerprint[:12]}-{resolution}-{digest}.npz"
-        with FileLock(self._folder / "prepare.lock"):
+        with turn(self._folder / _LOCK):
             kept = _read(path)
             if kept is None:
                 found = self.features(_reduced(pictures, resolution), spread=len(pictures.images))
@@ -253,6 +256,17 @@ class Evaluator:
             images = draw(min(count - first, _BATCH))
             _check(images, self.passport)
             yield images
+
+
+def fetch_inception(folder: Path) -> None:
+    """Has the weights of Inception where judges of this folder look for them.
+
+    Raises:
+        FeatureNetworkUnavailable: They cannot be had.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with turn(folder / _LOCK):
+        downloaded(folder)
 
 
 def feature_metric(name: str) -> FeatureMetric:

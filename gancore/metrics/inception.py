@@ -18,7 +18,7 @@ from gancore.metrics.registry import (
     Labelled,
     features,
 )
-from gancore.pictures import WEIGHTS_SHA256
+from gancore.pictures import WEIGHTS_FILE, WEIGHTS_SHA256
 from gancore.torchvision_import import ensure_torchvision
 
 SHA256 = WEIGHTS_SHA256
@@ -41,7 +41,7 @@ class Inception:
     def load(
         self, _real: Labelled, _held_out: Labelled, folder: Path, weights: str | None
     ) -> FeatureNetwork:
-        path = Path(weights) if weights else _downloaded(folder)
+        path = Path(weights) if weights else downloaded(folder)
         return Pool(path, _checked_digest(path))
 
 
@@ -105,15 +105,20 @@ def _checked_digest(path: Path) -> str:
     return digest
 
 
-def _downloaded(folder: Path) -> Path:
+def downloaded(folder: Path) -> Path:
+    """The published weights in a folder, fetched where they are not there yet.
+
+    Raises:
+        FeatureNetworkUnavailable: They cannot be had.
+    """
+    path = folder / WEIGHTS_FILE
+    if path.is_file():
+        return path
     ensure_torchvision()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    path = folder / URL_INCEPTION_V3.rsplit("/", 1)[1]
-    if path.is_file():
-        return path
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_SECONDS)
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gancore import seeds
 from gancore.config import RunConfig, score_name
-from gancore.data import Batch, to_uint8
+from gancore.data.batches import Batch, to_uint8
 from gancore.metrics import FeatureSet, Scored
 from gancore.metrics.frechet import frechet_distance
 from gancore.metrics.moments import Reference

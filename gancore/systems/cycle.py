@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gancore import seeds
 from gancore.config import RunConfig
-from gancore.data import Batch, Batches
+from gancore.data.batches import Batch, Batches
 from gancore.models import models
 from gancore.schema import NonNegative, Positive, Whole
 from gancore.systems.ema import averaged

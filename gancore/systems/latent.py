@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gancore import seeds
 from gancore.config import RunConfig
-from gancore.data import to_uint8
+from gancore.data.batches import to_uint8
 from gancore.metrics import Evaluator, Passport, Scored
 from gancore.systems.grid import sheet
 from gancore.systems.material import Material

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from gancore import seeds
 from gancore.config import RunConfig
-from gancore.data import Batches
+from gancore.data.batches import Batches
 from gancore.errors import Unfit
 from gancore.growth import Growth, Phase
 from gancore.metrics import Evaluator, Passport, Scored

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from gancore import seeds
 from gancore.config import RunConfig
-from gancore.data import Batch, Batches, DataUnavailable, Pictures, to_unit
+from gancore.data import DataUnavailable, Pictures
+from gancore.data.batches import Batch, Batches, to_unit
 from gancore.metrics import Scored
 from gancore.models import Discriminator, models
 from gancore.models.blocks import fit_to_data

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from gancore import seeds
 from gancore.config import RunConfig, score_name
-from gancore.data import DataUnavailable, Pictures, domain, to_uint8, to_unit
+from gancore.data import DataUnavailable, Pictures, domain
+from gancore.data.batches import to_uint8, to_unit
 from gancore.metrics import Evaluator, Passport, Scored
 from gancore.metrics.frechet import frechet_distance
 from gancore.systems.grid import tile

@@ -210,10 +210,10 @@ def _material(evidence: Evidence, kind: str, remedy: str) -> Iterator[Finding]:
                 what, _, own = one.missing.partition(": ")
                 missing.append((machine.name, f"lacks {one.name}: {own or what}", remedy))
             elif one.fetched and not one.prepared:
-                later = "its first trial does, and downloads what it lacks: it needs a network"
+                later = "a sweep does that first, and downloads what is lacking: it needs a network"
                 fetched.append((machine.name, f"has not prepared {one.name}", later))
             else:
-                later = ", prepared by the first trial" if one.prepared is False else ""
+                later = ", prepared when a sweep begins" if one.prepared is False else ""
                 ready.add(one.name + later)
     bad = [*shared(kind, WRONG, missing), *shared(kind, WARNING, fetched)]
     yield from bad

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from sweeps import nodes
 from sweeps.doctor.facts import Facts, Machine
 from sweeps.doctor.look import look, on_node
 from sweeps.doctor.meeting import heard
@@ -51,19 +51,12 @@ class Round:
 
     @_lost()
     def __init__(self, question: Question) -> None:
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         self._meeting = question.meeting
-        self._nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
-        task = ray.remote(num_cpus=0, max_retries=0)(on_node)
+        self._nodes = nodes.training()
         self._began = time.time()
-        self._asked = {}
-        for node in self._nodes:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            plain = asdict(question.of(_gpus(node)))
-            answer = task.options(scheduling_strategy=there).remote(plain, node["NodeID"])
-            self._asked[answer] = node
+        self._asked = nodes.ask(
+            self._nodes, on_node, lambda n: (asdict(question.of(_gpus(n))), n["NodeID"])
+        )
 
     @_lost()
     def answers(self, seconds: float) -> tuple[Machine, ...]:
@@ -74,7 +67,7 @@ class Round:
         """
         import ray
 
-        named = _names(self._nodes)
+        named = nodes.names(self._nodes)
         answers: dict[str, Machine] = {}
         waiting, until = list(self._asked), time.monotonic() + seconds
         while waiting and (left := until - time.monotonic()) > 0:
@@ -111,21 +104,6 @@ def _answer(
 
 def _gpus(node: Mapping[str, Any]) -> float:
     return float(node["Resources"].get("GPU", 0))
-
-
-def _names(nodes: list[Mapping[str, Any]]) -> dict[str, str]:
-    """How nodes are spoken of: by their host's name, and where several share one, by Ray's too."""
-    hosts = [node["NodeManagerHostname"] for node in nodes]
-    own = socket.gethostname()
-    return {
-        node["NodeID"]: f"node {host}"
-        + (
-            f" ({node['NodeID'][:6]})"
-            if hosts.count(host) > 1
-            else " (this machine)" * (host == own)
-        )
-        for node, host in zip(nodes, hosts, strict=True)
-    }
 
 
 def _last_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 from sweeps.errors import EnvironmentTrouble, UserError
 from sweeps.needs import Needs
 from sweeps.schedule.decision import Decision
+from sweeps.schedule.room import Room
 from sweeps.signals import Signals
 
 GRACE_SECONDS = 5.0
@@ -132,12 +133,13 @@ class Handout(Searcher):
 class Workers(Callback):
     """Tells when a trial that was handed out has a machine, and when its worker died.
 
-    Workers of trials that hang are killed.
+    Workers of trials that hang are killed; that none has a machine is said.
     """
 
     def __init__(self, dispatch: Dispatch, halt: Halt) -> None:
         self._dispatch = dispatch
         self._halt = halt
+        self._room = Room(_nodes)
 
     def on_step_begin(
         self,
@@ -150,6 +152,7 @@ class Workers(Callback):
                 for trial in trials:
                     if trial.config["uid"] == uid and trial.status == Trial.RUNNING:
                         _kill(trial)
+        self._room.look((t.status, t.config["bundle"]) for t in trials)
 
     def on_trial_start(
         self,
@@ -230,6 +233,13 @@ def _bundle(needs: Needs) -> dict[str, float]:
     """What a trial is given, under Ray's names and in bytes."""
     memory = {"memory": needs.memory_gb * 1e9} if needs.memory_gb else {}
     return {"CPU": needs.cpu, "GPU": needs.gpu, **memory}
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each node that is there has."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _told(trial: Trial) -> str:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from faults import growing
 from faults.commands import KEPT, ROOT, parent
 from faults.wires import Wires
 
@@ -74,13 +75,21 @@ class Node:
 
 
 @contextmanager
-def nodes(wanted: Sequence[int | Node], wires: Wires | None = None) -> Iterator[Nodes]:
+def nodes(
+    wanted: Sequence[int | Node],
+    wires: Wires | None = None,
+    *,
+    grows: Mapping[str, Mapping[str, float]] | None = None,
+    most: int = 3,
+) -> Iterator[Nodes]:
     """Starts a head and a node for each number of CPUs; what is left of them at the end is killed.
 
     Ray's sockets need a short path, so its folder is not the test's.
 
     Args:
         wires: Nodes run on these machines, each with its own address.
+        grows: By name, kinds of nodes that the autoscaler may start, and what a node of each has.
+        most: How many of each it may start.
     """
     workers = [node if isinstance(node, Node) else Node(node) for node in wanted]
     folder = Path(tempfile.mkdtemp(prefix="gs"))
@@ -99,7 +108,11 @@ def nodes(wanted: Sequence[int | Node], wires: Wires | None = None) -> Iterator[
     address = f"{host}:{port}"
     head = ["--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false"]
     head += ["--temp-dir", str(folder / "ray")]
-    starts = [(Node(0), [], host, head)]
+    own_environment: Mapping[str, str] = {}
+    if grows:
+        own_environment = growing.ENVIRONMENT
+        head += ["--autoscaling-config", growing.written(folder, address, grows, most)]
+    starts = [(Node(0, environment=own_environment), [], host, head)]
     for machine, node in enumerate(workers):
         inside = wires.inside(machine) if wires else []
         own = wires.addresses[machine] if wires else host

@@ -59,7 +59,8 @@ def test_what_is_exported_is_the_trials_own_network(
 
 def test_the_sgans_classifier_tells_digits(trained_once: Path, tmp_path: Path) -> None:
     """The product is the discriminator that learnt classes, at the test error of its own run."""
-    from gancore.data import load, to_unit
+    from gancore.data import load
+    from gancore.data.batches import to_unit
 
     out = tmp_path / "classifier.pt2"
     assert gansweep("export", trained_once, CLASSIFIER, "--out", out)[0] == 0

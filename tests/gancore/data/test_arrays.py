@@ -16,6 +16,7 @@ from gancore.config import Data
 from gancore.contradictions import resolution_of
 from gancore.data import DataUnavailable, Pictures, Split, cache_root, datasets, load
 from gancore.data.arrays import fingerprint
+from gancore.drafts import machine
 
 
 @datasets.register("test_counted")
@@ -155,7 +156,8 @@ def test_a_foreign_json_is_prepared_anew(data: Data, marks: Path, tmp_path: Path
 def test_what_a_killed_process_left_is_neither_used_nor_kept(data: Data, tmp_path: Path) -> None:
     load(data, "train", tmp_path)
     (folder,) = tmp_path.glob("arrays/*/")
-    draft = folder.rename(folder.with_name(f".{folder.name}.x1"))
+    dead = f".{folder.name}.{machine()}.{2**22 + 1}.x1"  # More than Linux gives to a process.
+    draft = folder.rename(folder.with_name(dead))
     (draft / "about.json").unlink()
     load(data, "train", tmp_path)
     assert [path.name for path in tmp_path.glob("arrays/*") if path.is_dir()] == [folder.name]

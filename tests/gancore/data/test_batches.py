@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gancore.data import Batches, DataUnavailable, Pictures, to_uint8, to_unit
+from gancore.data import DataUnavailable, Pictures
+from gancore.data.batches import Batches, to_uint8, to_unit
 from gancore.errors import Unfit
 from gancore.seeds import stream
 

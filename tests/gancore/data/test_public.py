@@ -148,6 +148,29 @@ def test_a_silent_server_is_given_up_and_its_progress_bar_is_not_shown(
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_download_is_seen_when_it_is_whole(
+    readers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine may read the folder, or download into it, at the same time."""
+    WRITERS[MNIST](tmp_path, None)
+    damaged = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    damaged.write_bytes(b"half")
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").unlink()
+    seen = []
+
+    def download(self: Any) -> None:
+        if not self._check_exists():
+            WRITERS[MNIST](Path(self.root), None)
+        seen.append(damaged.read_bytes())
+
+    monkeypatch.setattr(readers.MNIST, "download", download)
+    assert len(MNIST(root=str(tmp_path)).read("train", 32).images) == 4
+    assert seen == [b"half"], "while it is downloaded, nothing of it is in its place"
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
+    monkeypatch.setattr(readers.MNIST, "download", None)
+    assert len(MNIST(root=str(tmp_path)).read("train", 32).images) == 4
+
+
 @pytest.mark.usefixtures("readers")
 def test_a_damaged_file_is_no_traceback(tmp_path: Path) -> None:
     WRITERS[MNIST](tmp_path, None)

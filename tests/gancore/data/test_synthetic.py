@@ -20,8 +20,8 @@ from gancore.data import (
     StackedMnist,
     load,
     synthetic,
-    to_unit,
 )
+from gancore.data.batches import to_unit
 
 SPLITS: tuple[Split, Split] = ("train", "test")
 PLANES = [Ring(), Ring(modes=3, radius=0.5, deviation=0.05), Grid(), Grid(side=2), Ring(modes=1)]

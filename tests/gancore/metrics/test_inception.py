@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gancore.metrics import features, inception
 from gancore.metrics.registry import FeatureNetworkUnavailable
+from gancore.pictures import WEIGHTS_FILE
 from gancore.torchvision_import import ensure_torchvision
 
 
@@ -130,6 +131,22 @@ def test_features_and_logits_are_those_of_torch_fidelity(
     assert logits.shape == (3, 1008)
     assert logits.std(0).min() > 0
     assert network.modes(pool) is None
+
+
+def test_they_are_downloaded_once_under_the_name_that_they_are_published_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+
+    def fetch(url: str, path: str, *_: object, **__: object) -> None:
+        fetched.append(url)
+        Path(path).write_text("weights")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    for _ in range(2):
+        file = inception.downloaded(tmp_path / "new")
+    (url,) = fetched
+    assert file.name == url.rpartition("/")[2] == WEIGHTS_FILE
 
 
 def test_it_says_that_it_has_logits_and_no_modes() -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gancore import seeds
 from gancore.config import ConfigError, RunConfig
-from gancore.data import to_unit
+from gancore.data.batches import to_unit
 from gancore.metrics import feature_set
 from gancore.models import ConcatDiscriminator, ConditionalGenerator, Discriminator
 from gancore.systems import Material, systems

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gancore.config import ConfigError, RunConfig
-from gancore.data import DataUnavailable, Pictures, to_unit
+from gancore.data import DataUnavailable, Pictures
+from gancore.data.batches import to_unit
 from gancore.models import ImageShape, models
 from gancore.systems import Material, systems
 from gancore.systems.program import program

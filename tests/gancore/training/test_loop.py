@@ -9,7 +9,7 @@ import torch
 
 from gancore import Catalogue, seeds
 from gancore.config import ConfigError, Data, RunConfig
-from gancore.data import to_uint8
+from gancore.data.batches import to_uint8
 from gancore.systems.grid import png, tile
 from gancore.systems.players import learning_rate_factor
 from gancore.training import load_system, train
