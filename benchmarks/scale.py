@@ -2,11 +2,13 @@
 
     python benchmarks/scale.py                  # 1,000 trials over 8 nodes, about fifteen minutes
     python benchmarks/scale.py --plot docs/scale.png
+    python benchmarks/scale.py --trials 200 --seconds 0.01   # as many reports as the driver takes
 
 The nodes are raylets on this machine with a slot each (tests/faults/nodes.py), the trials sleep
 for half a second an epoch (tests/faults/script.py); Tune, journal, checkpoints and MLflow are real.
 All figures are given for each eighth of the trials: what grows is seen.
 
+    reports     that were heard in a second
     throughput  epochs against those of slots that never wait
     heard       from a trial's journal to the driver's, milliseconds: half and 95 % of the reports
     start       from the end of a trial to the first report of the next on that node, less an epoch
@@ -31,7 +33,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT), str(ROOT / "tests")]  # In this order: both have a folder `gancore`.
-EPOCHS, SECONDS, PARTS = 10, 0.5, 8
+EPOCHS, PARTS = 10, 8
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,19 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--trials", type=int, default=1000)
     asked.add_argument("--nodes", type=int, default=8)
+    asked.add_argument("--seconds", type=float, default=0.5, help="an epoch's")
     asked.add_argument("--plot", type=Path)
     options = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measured(Path(folder), options.trials, options.nodes)
-    print(f"{options.trials} trials of {EPOCHS} epochs of {SECONDS} s over {options.nodes} nodes\n")
-    print(f"{'trials':>12}{'throughput':>12}{'heard':>14}{'start':>8}{'driver':>14}{'MLflow':>8}")
+        rows = measured(Path(folder), options.trials, options.nodes, options.seconds)
+    trials = f"{options.trials} trials of {EPOCHS} epochs of {options.seconds:g} s"
+    print(f"{trials} over {options.nodes} nodes\n")
+    heads = ("trials", 12), ("throughput", 12), ("reports", 10), ("heard", 14), ("start", 8)
+    heads += ("driver", 14), ("MLflow", 8)
+    print("".join(f"{head:>{width}}" for head, width in heads))
     for row in rows:
         print(
-            f"{row['trials']:>12}{row['throughput']:>12.1%}"
+            f"{row['trials']:>12}{row['throughput']:>12.1%}{row['rate']:>8.1f}/s"
             f"{row['heard']:>7.0f} {row['heard95']:>4.0f} ms{row['start']:>6.2f} s"
             f"{row['cpu']:>6.1f} ms{row['memory']:>4.0f}M{row['behind']:>8}"
         )
@@ -98,13 +104,13 @@ def main() -> None:
         draw(rows, options.plot)
 
 
-def measured(folder: Path, trials: int, count: int) -> list[dict[str, Any]]:
+def measured(folder: Path, trials: int, count: int, seconds: float) -> list[dict[str, Any]]:
     import faults
     import ray  # noqa: F401  (It brings psutil.)
     from faults import act
 
     sweep = {"epochs": EPOCHS, "search": {"trials_each": trials // 2}}
-    file = faults.scripted(folder / "scale", {("*", "*"): act.sleep(SECONDS)}, **sweep)
+    file = faults.scripted(folder / "scale", {("*", "*"): act.sleep(seconds)}, **sweep)
     storage = folder / "runs"
     with faults.nodes([1] * count) as cluster:
         words = ("run", file, "--address", cluster.address)
@@ -115,10 +121,10 @@ def measured(folder: Path, trials: int, count: int) -> list[dict[str, Any]]:
             command.end(24 * 3600)
             sampler.over.set()
             assert command.code == 0, command.end()
-    return parts(storage / file.stem, sampler, count)
+    return parts(storage / file.stem, sampler, count, seconds)
 
 
-def parts(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
+def parts(place: Path, sampler: Sampler, slots: int, seconds: float) -> list[dict[str, Any]]:
     """The figures of each part of the reports."""
     from sweeps import journal
     from sweeps.results import Results
@@ -131,7 +137,7 @@ def parts(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
     }
     reports = sorted((p.time_ms, u, p) for u, r in results.trials.items() for p in r.points)
     begun = min(start["time_ms"] for r in results.trials.values() for start in r.starts)
-    gaps = _gaps(results)
+    gaps = _gaps(results, seconds)
     rows = []
     for number in range(PARTS):
         first, last = number * len(reports) // PARTS, (number + 1) * len(reports) // PARTS
@@ -143,7 +149,8 @@ def parts(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "trials": f"{first // EPOCHS}-{last // EPOCHS}",
-                "throughput": len(part) * SECONDS / slots / ((until - since) / 1e3),
+                "throughput": len(part) * seconds / slots / ((until - since) / 1e3),
+                "rate": len(part) / ((until - since) / 1e3),
                 "heard": statistics.median(waits),
                 "heard95": statistics.quantiles(waits, n=20)[-1],
                 "start": statistics.median(g for at, g in gaps if since < at <= until),
@@ -155,7 +162,7 @@ def parts(place: Path, sampler: Sampler, slots: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _gaps(results: Any) -> list[tuple[int, float]]:
+def _gaps(results: Any, seconds: float) -> list[tuple[int, float]]:
     """When each trial reported first, and the seconds that its node lost before it."""
     by_node = defaultdict(list)
     for result in results.trials.values():
@@ -165,7 +172,7 @@ def _gaps(results: Any) -> list[tuple[int, float]]:
         ran.sort(key=lambda result: result.points[0].time_ms)
         for before, after in pairwise(ran):
             at = after.points[0].time_ms
-            found.append((at, (at - before.points[-1].time_ms) / 1e3 - SECONDS))
+            found.append((at, (at - before.points[-1].time_ms) / 1e3 - seconds))
     return found
 
 
@@ -188,7 +195,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         if key == "heard":
             axis.plot(at, [row["heard95"] for row in rows], "^--", color="#d55e00")
         axis.set_title(title, loc="left")
-        axis.set_ylim(bottom=0, top=105 if key == "throughput" else None)
+        most = max(times * row.get("heard95" if key == "heard" else key) for row in rows)
+        axis.set_ylim(0, 1.15 * most)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sweeps.folder import trial_folder
 from sweeps.plan import Plan, Trial
 from sweeps.results import Point, Results, TrialResult
 
@@ -64,11 +65,22 @@ def unjudged(results: Results) -> list[Report]:
 
 
 def since(results: Results, uid: str, epoch: int) -> Iterator[Report]:
-    """What a trial has reported after an epoch that was heard."""
+    """What a trial has reported after an epoch that was heard.
+
+    An epoch of which a crash has left the record and no checkpoint is reported once it has been
+    done again: else a trial that it stops would keep nothing of it.
+    """
     result = results.trials[uid]
     for point in result.points:
-        if point.epoch > epoch:
+        if point.epoch > epoch and not _is_half_done(results, result, point):
             yield Report(result.trial, point, _ended(results.plan, result, point), heard=False)
+
+
+def _is_half_done(results: Results, result: TrialResult, point: Point) -> bool:
+    if result.ended or point.epoch < result.epoch or point.verdict == "diverged":
+        return False
+    checkpoints = trial_folder(results.folder, result.trial.uid) / "checkpoints"
+    return not (checkpoints / f"epoch-{point.epoch:04d}.json").is_file()
 
 
 def _ended(plan: Plan, result: TrialResult, point: Point) -> bool:

@@ -40,6 +40,9 @@ STYLE = {
 WITH = 18
 """Letters that a value has at least: its path in one line, and the number in the next."""
 
+SHARE = 0.05
+"""Of a processor that looking at a sweep may take."""
+
 _QUIET_SECONDS = 15
 """Between two lines of progress where there is no terminal."""
 
@@ -82,16 +85,28 @@ class Follower:
         self._thread.join()
 
     def _follow(self) -> None:
-        pause = bucket.of(self.results.folder).look_seconds
         if not self.console.is_terminal:
-            while not self._done.wait(max(0.5, pause)):
-                self._tell()
+            self._again_and_again(self._tell, 0.5)
             self._tell()
             return
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
-            while not self._done.wait(max(0.25, pause)):
+
+            def draw() -> None:
                 self._look()
                 live.update(self._screen(), refresh=True)
+
+            self._again_and_again(draw, 0.25)
+
+    def _again_and_again(self, look: Callable[[], None], pause: float) -> None:
+        """Looks until the end; seldom where a look takes long, since it takes its time from the
+        process that runs the sweep.
+        """
+        pause = max(pause, bucket.of(self.results.folder).look_seconds)
+        took = 0.0
+        while not self._done.wait(max(pause, took / SHARE)):
+            began = time.thread_time()
+            look()
+            took = time.thread_time() - began
 
     def _look(self) -> None:
         with suppress(EnvironmentTrouble):  # Who trains finds out too, and says so.

@@ -10,6 +10,7 @@ from typing import Any
 
 from sweeps import SweepSpec, journal, make_plan
 from sweeps.dispatch import Dispatcher
+from sweeps.folder import trial_folder
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
@@ -132,5 +133,12 @@ def journalled(place: Path, trial: Trial, epoch: int, score: Score) -> tuple[flo
 
 
 def write(place: Path, trial: Trial, kind: str, **content: Any) -> None:
+    """Journals for a trial; an epoch has the facts of a checkpoint, as when all of it is done."""
     with Journal(place, trial.uid) as log:
         log.append(kind, trial=trial.uid, **content)
+    if kind == "epoch":
+        facts = (
+            trial_folder(place, trial.uid) / "checkpoints" / f"epoch-{content['epoch']:04d}.json"
+        )
+        facts.parent.mkdir(parents=True, exist_ok=True)
+        facts.write_text("{}")

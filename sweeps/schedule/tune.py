@@ -152,7 +152,8 @@ class Workers(Callback):
                 for trial in trials:
                     if trial.config["uid"] == uid and trial.status == Trial.RUNNING:
                         _kill(trial)
-        self._room.look((t.status, t.config["bundle"]) for t in trials)
+        alive = (trial for trial in trials if not trial.is_finished())
+        self._room.look((trial.status, trial.config["bundle"]) for trial in alive)
 
     def on_trial_start(
         self,

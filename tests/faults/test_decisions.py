@@ -12,6 +12,7 @@ from played_sweep import Clock, Score, place_of, play, write
 
 from sweeps import journal
 from sweeps.dispatch import Dispatcher
+from sweeps.folder import trial_folder
 from sweeps.journal import Journal
 from sweeps.plan import Plan, Trial
 from sweeps.results import Results
@@ -106,6 +107,27 @@ def test_where_two_reports_wait_unheard_they_are_heard_by_epoch_and_plan(tmp_pat
     # The first to come always goes on; both others miss its mark.
     assert [r.state for r in results.trials.values()][1:] == ["stopped", "stopped"]
     Dispatcher(results, NoLog())  # Nothing is left to be heard, nor to be decided.
+
+
+def test_an_epoch_without_its_checkpoint_is_judged_once_it_has_been_done_again(
+    tmp_path: Path,
+) -> None:
+    place = place_of(tmp_path, **STOPPING)
+    first, second, _ = Plan.read(place).trials
+    with Journal(place, journal.DRIVER) as log:
+        log.append("sweep", state="running", pid=1, code_version="0")
+        for trial in (first, second):
+            write(place, trial, "start", attempt=1)
+            write(place, trial, "epoch", attempt=1, epoch=1, values={"fid500": 10.0 + trial.draw})
+        facts = trial_folder(place, second.uid) / "checkpoints" / "epoch-0001.json"
+        facts.unlink()  # Its machine died before.
+        dispatcher = Dispatcher(Results.read(place), log)
+        assert [dispatcher.next(), dispatcher.next()] == [first.uid, second.uid]
+        assert [r["trial"] for r in driver(place) if r["kind"] == "heard"] == [first.uid]
+        facts.touch()
+        again = dispatcher.judge(second.uid, 1, 10.0 + second.draw, 0, ended=False)
+        assert again.action == "stop"
+    assert Results.read(place).trials[second.uid].state == "stopped"
 
 
 class NoLog(Journal):
