@@ -217,6 +217,8 @@ def _execute(
         if options.accept_data_change:
             pinned.forget(place)
         if amended:
+            # What it names is there before it is said.
+            bucket.of(place).push(place / "plugins")
             log.append("amend", **amended)
         settle(place, log)
         bucket.of(place).push(*(place / part for part in PARTS))

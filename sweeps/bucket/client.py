@@ -26,7 +26,11 @@ ANYTHING = "*"
 """What a write may take the place of: whatever is there, or nothing."""
 
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-_PASSING = ("500", "502", "503", "504", "InternalError", "SlowDown", "ServiceUnavailable", "409")
+_PASSING = (
+    *("500", "502", "503", "504", "InternalError", "ServiceUnavailable", "RequestTimeout"),
+    *("SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"),
+    *("409", "ConditionalRequestConflict", "OperationAborted"),  # Two writers at one moment.
+)
 _REFUSED = ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
 _SIDE_BY_SIDE = 16
 _AT_ONCE = 1000
@@ -218,11 +222,11 @@ class Bucket:
         if code == "NoSuchBucket":
             return Unwritable(f"{where} is in a bucket that is not there: make it first")
         if isinstance(error, errors.ClientError):
+            remedy = "its credentials must list, read, write and delete there"
+            if code in _REFUSED:
+                return Unwritable(f"{where} refuses ({code}): {remedy}")
             message = error.response.get("Error", {}).get("Message", "")
-            why = f"{code}, {message}" if message and code not in _REFUSED else code
-            return Unwritable(
-                f"{where} refuses ({why}): its credentials must list, read, write and delete there"
-            )
+            return Unwritable(f"{where} refuses ({code}, {message}): look at the server's own log")
         text = str(error).strip().split("\n")[0]
         return Unwritable(f"{where} does not answer ({text}): look at the network and the endpoint")
 

@@ -258,8 +258,7 @@ class Copy(Folder):
         found = self._bucket.entries(self._prefix + below)
         named = {key.removeprefix(self._prefix): entry for key, entry in found.items()}
         named.pop(LEASE, None)
-        # Whoever may write to the bucket could name a file outside of the copy.
-        return {n: e for n, e in named.items() if ".." not in n.split("/") and not n.endswith("/")}
+        return {name: entry for name, entry in named.items() if _is_inside(name)}
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.place).as_posix()
@@ -277,6 +276,11 @@ def _looks(file: Path) -> tuple[int, int]:
     """What changes when a file is written anew."""
     found = file.stat()
     return found.st_mtime_ns, found.st_size
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name leads to a file in the copy: whoever may write to the bucket chose it."""
+    return all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 def _heavy(name: str) -> bool:

@@ -25,7 +25,7 @@ from faults.job_server import Server, listed
 from sweeps import door, journal, make_plan, tracking
 from sweeps.asking import load_spec
 from sweeps.jobs import needs, packing
-from sweeps.jobs.submitting import _next_id
+from sweeps.jobs.submitting import _next_id, prepared
 from sweeps.results import Results
 from sweeps.tracking import process
 from sweeps.version import code_version
@@ -129,6 +129,7 @@ def test_plug_ins_and_curves_travel_and_junk_does_not(tmp_path: Path) -> None:
         ),
         ("", "digits", ("--storage", "runs"), "--storage: 'runs' would be in a job's own folder"),
         ("", "digits", ("--storage",), "--storage: say in which folder"),
+        ("", "digits", ("--storage", "s3://UP/runs"), "--storage: 's3://UP/runs' names no bucket"),
         ("", "digits", ("--name", "../up"), "cannot name a sweep"),
         ("", "digits", ("--tracking-uri", "https://me:pass@host"), "'https://me@host' came with"),
     ],
@@ -160,6 +161,13 @@ def test_data_are_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     code, out = gansweep("submit", file, "--storage", "/shared/runs")
     assert code == 2
     assert f"{own / 'pictures.npz'} has 3 MB, and a job carries at most" in out
+
+
+def test_a_bucket_is_a_storage_that_every_node_sees(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"name": None, "tracking_uri": None, "insecure": False}
+    ready = prepared(sweep_file(tmp_path), storage="s3://bucket/my runs/", **asked)
+    assert ready.storage == "s3://bucket/my runs"
+    assert "--storage 's3://bucket/my runs'" in ready.entrypoint
 
 
 def test_jobs_are_numbered_by_sweep() -> None:

@@ -376,8 +376,9 @@ class TestCopy:
 
     def test_no_object_leads_out_of_the_copy(self, there: Bucket, tmp_path: Path) -> None:
         built(machine(tmp_path, "one", there))
-        there.put("digits/../../evil.txt", b"evil")
-        there.put("digits/report/../../evil.txt", b"evil")
+        absolute = tmp_path / "evil.txt"
+        for name in ("../../evil.txt", "report/../../evil.txt", f"/{absolute}", str(absolute)):
+            there.put(f"digits/{name}", b"evil")
         other = machine(tmp_path, "two", there)
         bucket.of(other / "digits").pull()
         assert not list(tmp_path.rglob("evil.txt"))
