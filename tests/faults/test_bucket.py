@@ -34,7 +34,7 @@ CHANGES: dict[str, Any] = {
     "resources": {"concurrent": 1},
 }
 REQUESTS = ("put", "get", "head", "entries", "delete")
-STEP = 37
+STEP = 53
 """Of so many requests one is struck by the quick test; the slow one strikes at each."""
 
 
