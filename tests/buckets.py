@@ -71,7 +71,7 @@ def downloaded(address: str, target: Path) -> Path:
     from sweeps.bucket.address import Address
     from sweeps.bucket.client import Bucket
     from sweeps.bucket.lease import LEASE
-    from sweeps.bucket.pieces import Written, whole
+    from sweeps.bucket.pieces import Written, all_lines
 
     found = Bucket(Address.of(address))
     for key in found.entries(""):
@@ -79,7 +79,7 @@ def downloaded(address: str, target: Path) -> Path:
             continue
         content = (found.get(key) or (b"",))[0]
         if key.startswith("journal/"):
-            content = whole(found, Written.of(content), f"sealed/{Path(key).stem}/")
+            content = all_lines(found, Written.of(content), f"sealed/{Path(key).stem}/")
         file = target / key
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)

@@ -16,12 +16,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from gancore.files import is_locked, is_temporary, write_atomically, write_json
 from sweeps.bucket.client import Bucket, Conflict, Entry
 from sweeps.bucket.lease import LEASE, Lease
-from sweeps.bucket.pieces import Pieces, Written, whole
+from sweeps.bucket.pieces import Pieces, Written, all_lines
 from sweeps.bucket.plain import Folder
 from sweeps.errors import EnvironmentTrouble
 
@@ -52,7 +51,7 @@ class Copy(Folder):
         self._bucket = bucket
         self._prefix = f"{place.name}/"
         self._known: dict[str, str] = {}
-        self._read: dict[str, list[Any]] = {}
+        self._read: dict[str, tuple[str, int]] = {}
         self._sent: dict[str, tuple[int, int]] = {}
         self._lease = Lease(bucket, f"{self._prefix}{LEASE}")
         self._lock = threading.RLock()
@@ -60,7 +59,8 @@ class Copy(Folder):
         self._taken: Path | None = None
         with suppress(OSError, ValueError, TypeError, KeyError):
             said = json.loads((place / KNOWN).read_text(encoding="utf-8"))
-            self._known, self._read = dict(said["files"]), dict(said["journals"])
+            self._known = dict(said["files"])
+            self._read = {name: (str(tag), int(size)) for name, (tag, size) in said["journals"]}
 
     def pull(self, *, whole: bool = True) -> None:
         if not self._mine and is_locked(self.place / LOCK):
@@ -80,7 +80,8 @@ class Copy(Folder):
             self._take(sorted(small, key=lambda name: name == PLAN), there)
             if whole:
                 self._drop_unlisted("", there)
-            write_json(self.place / KNOWN, {"files": self._known, "journals": self._read})
+            journals = list(self._read.items())
+            write_json(self.place / KNOWN, {"files": self._known, "journals": journals})
 
     def pull_journals(self, only: str | None = None) -> None:
         with self._lock:
@@ -193,17 +194,16 @@ class Copy(Folder):
         written_here = self._mine or is_locked(self.place / LOCK)
         for name in [name for name in there if name.startswith(JOURNAL)]:
             file = self.place / name
-            old = file.read_bytes() if file.is_file() else b""
-            now = [there[name].etag, len(old)]
-            if self._read.get(name) == now or (written_here and name == DRIVER):
+            size = file.stat().st_size if file.is_file() else 0
+            etag, known = self._read.get(name, ("", 0))
+            if (etag, known) == (there[name].etag, size) or (written_here and name == DRIVER):
                 continue
             if found := self._bucket.get(self._prefix + name):
-                # What was read is what it began with: a journal only grows.
-                known = old if self._read.get(name, ["", 0])[1] == len(old) else b""
-                content = whole(self._bucket, Written.of(found[0]), self._sealed(name), known)
-                if content != old:
-                    write_atomically(file, content)
-                self._read[name] = [found[1], len(content)]
+                # What was read is what it begins with: a journal only grows.
+                old = file.read_bytes() if size and size == known else b""
+                content = all_lines(self._bucket, Written.of(found[0]), self._sealed(name), old)
+                write_atomically(file, content)
+                self._read[name] = (found[1], len(content))
 
     def _sealed(self, name: str) -> str:
         return f"{self._prefix}{SEALED}{Path(name).stem}/"

@@ -80,7 +80,7 @@ class Pieces:
         self._written, self._etag = Written(), None
         if found := self._bucket.get(self._key):
             self._written, self._etag = Written.of(found[0]), found[1]
-        return whole(self._bucket, self._written, self._folder)
+        return all_lines(self._bucket, self._written, self._folder)
 
     def append(self, line: bytes) -> None:
         """Adds a line, durable when this returns.
@@ -114,7 +114,7 @@ class Pieces:
         return Superseded(f"{self._key}: another process goes on with what this one wrote")
 
 
-def whole(bucket: Bucket, written: Written, folder: str, old: bytes = b"") -> bytes:
+def all_lines(bucket: Bucket, written: Written, folder: str, old: bytes = b"") -> bytes:
     """All lines of a journal.
 
     Args:

@@ -20,6 +20,7 @@ from sweeps import SweepSpec, bucket, folder, journal, make_plan
 from sweeps.bucket import access, client, lease, pieces
 from sweeps.bucket.address import Address
 from sweeps.bucket.client import Bucket, Conflict
+from sweeps.bucket.copy import Copy
 from sweeps.bucket.lease import Lease
 from sweeps.bucket.pieces import Pieces, Written
 from sweeps.doctor.checks import storage
@@ -216,7 +217,7 @@ class TestPieces:
             found = there.get("a.jsonl")
             assert found is not None
             with patch.object(there, "get", wraps=there.get) as get:
-                old = pieces.whole(there, Written.of(found[0]), "sealed/", old)
+                old = pieces.all_lines(there, Written.of(found[0]), "sealed/", old)
             assert get.call_count == 0
         assert old == b"".join(b"%03d\n" % number for number in range(7))
 
@@ -399,6 +400,23 @@ class TestCopy:
             driver.append("stop", trial=uid, epoch=1, reason="asha")
             results.refresh()
             assert (results.trials[uid].state, results.trials[uid].epoch) == ("stopped", 1)
+
+    def test_a_look_at_what_is_known_reads_and_fetches_nothing(
+        self, there: Bucket, tmp_path: Path
+    ) -> None:
+        place = built(machine(tmp_path, "one", there))
+        for uid in ("000-hinge", "001-minimax"):
+            with Journal(place, uid) as trial:
+                trial.append("start", trial=uid, attempt=1)
+        other = bucket.of(machine(tmp_path, "two", there) / "digits")
+        other.pull()
+        with (
+            patch.object(Bucket, "get", side_effect=AssertionError("fetched again")),
+            patch.object(Path, "read_bytes", side_effect=AssertionError("read again")),
+        ):
+            other.pull_journals()
+            again = Copy(there, other.place)  # Another process remembers too.
+            again.pull_journals()
 
     def test_a_look_that_fails_takes_nothing_in(self, there: Bucket, tmp_path: Path) -> None:
         place = built(machine(tmp_path, "one", there))
