@@ -41,8 +41,9 @@ def numbers(version: str) -> tuple[int, ...]:
 
 class TestVersions:
     def test_every_dependency_is_pinned_within_what_the_project_accepts(self) -> None:
-        assert len(PINS) == len(PROJECT["dependencies"])
-        for line in PROJECT["dependencies"]:
+        asked_for = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["s3"]
+        assert len(PINS) == len(asked_for)
+        for line in asked_for:
             name, bounds = re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", line).groups()  # type: ignore[union-attr]
             for sign, bound in re.findall(r"(>=|<)([\d.]+)", bounds):
                 pinned, asked = numbers(PINS[name]), numbers(bound)
@@ -55,7 +56,8 @@ class TestVersions:
         assert set(images) == {f"{PINS['ray']}-py311-gpu"}
         assert len(images) == 2
         assert CLUSTER["rayVersion"] == PINS["ray"]
-        assert f"mlflow[auth]=={PINS['mlflow']}" in texts[DEPLOY / "mlflow/requirements.txt"]
+        server = texts[DEPLOY / "mlflow/requirements.txt"].splitlines()
+        assert {f"mlflow[auth]=={PINS['mlflow']}", f"boto3=={PINS['boto3']}"} < set(server)
 
     @pytest.mark.parametrize("file", ["cluster.yaml", "deploy/onprem/cluster.yaml"])
     def test_machines_install_what_is_pinned(self, file: str) -> None:
