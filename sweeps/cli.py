@@ -379,7 +379,7 @@ def _finish(
     )
     results = start(options)
     elsewhere = "" if storage == Path("runs") else f" --storage {spoken(storage)}"
-    print_end(results, console, elsewhere)
+    print_end(results, console, elsewhere, tracking_uri)
     sys.exit(results.exit_code)
 
 

@@ -25,6 +25,7 @@ from sweeps.forecast import forecast
 from sweeps.options import BEGUN
 from sweeps.receipt import clock, receipt
 from sweeps.results import ENDED, Results, TrialResult
+from sweeps.tracking.address import redacted
 from sweeps.troubles import troubles
 
 STYLE = {
@@ -232,8 +233,15 @@ def leaderboard(results: Results) -> Table:
     return table
 
 
-def print_end(results: Results, console: Console, storage_option: str) -> None:
-    """The leaderboard, what early stopping saved, and where to look further."""
+def print_end(
+    results: Results, console: Console, storage_option: str, tracking_uri: str | None = None
+) -> None:
+    """The leaderboard, what early stopping saved, and where to look further.
+
+    Args:
+        storage_option: As the commands that are shown need it.
+        tracking_uri: Where MLflow is; None where it is beside the sweeps.
+    """
     name = results.folder.name
     done, planned = results.epochs_done, results.epochs_planned
     saved = results.epochs_saved
@@ -257,7 +265,8 @@ def print_end(results: Results, console: Console, storage_option: str) -> None:
     else:
         console.print(f"Interrupted after {done} of {planned} epochs; nothing reported is lost.")
         _command(console, f"{gansweep} resume {name}{storage_option}", "goes on")
-    _command(console, f"{gansweep} ui{storage_option}", "curves, sample grids and models in MLflow")
+    where = redacted(tracking_uri) if tracking_uri else f"{gansweep} ui{storage_option}"
+    _command(console, where, "curves, sample grids and models in MLflow")
     report = results.folder / REPORT / "index.html"
     if report.is_file():
         _command(console, _short(report), "the report")

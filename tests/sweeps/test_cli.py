@@ -1,5 +1,6 @@
 """The command line as a person meets it."""
 
+import io
 import json
 import re
 import subprocess
@@ -17,6 +18,9 @@ from gancore.data import DataUnavailable
 from gancore.systems.adversarial import Adversarial
 from sweeps import planfile
 from sweeps.cli import main
+from sweeps.console import Console
+from sweeps.results import Results
+from sweeps.terminal import print_end
 
 SWEEP = """
 base:
@@ -289,3 +293,16 @@ def test_nothing_heavy_is_imported_for_help_plan_or_a_wrong_file(file: Path) -> 
             [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
         )
         assert done.stderr.splitlines()[-1] == "[]", words
+
+
+@pytest.mark.parametrize(
+    ("uri", "where"),
+    [(None, "ui --storage here"), ("http://me:secret@host:5000", "http://me@host:5000")],
+)
+def test_the_end_says_where_mlflow_is(tmp_path: Path, uri: str | None, where: str) -> None:
+    results = Results.read(script_sweep(tmp_path / "scripted", losses=LOSSES[:2], each=2))
+    out = io.StringIO()
+    print_end(results, Console(file=out, width=80), " --storage here", uri)
+    (line,) = [line for line in out.getvalue().splitlines() if "in MLflow" in line]
+    assert where in line
+    assert "secret" not in out.getvalue()
