@@ -18,8 +18,8 @@ from sweeps.folder import resume_command
 from sweeps.journal import Journal
 from sweeps.signals import exit_code, show_cursor, tell
 
-_TELLING_SECONDS = 1.0
-"""How long leaving may wait for the journal."""
+_TELLING_SECONDS = 3.0
+"""How long leaving may wait for the journal: a bucket takes some requests, a busy disk its time."""
 
 GCS_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """Ray's own: after so many seconds without the head its C++ ends this process, without a word."""

@@ -275,5 +275,5 @@ def test_nodes_that_share_nothing_but_a_bucket(tmp_path: Path, server: buckets.S
             second.assert_told(0)
     found = buckets.downloaded(f"{storage}/scripted", tmp_path / "there")
     faults.assert_sound(found, store=tracking.default_uri(place.parent))
-    assert not list((tmp_path / "driver").glob("buckets/*/trials/scripted"))  # Nothing trained there.
+    assert not list((tmp_path / "driver").glob("buckets/*/trials/scripted"))
     assert len(list(tmp_path.glob("node*/buckets/*/trials/scripted"))) == 2
