@@ -167,7 +167,7 @@ class _Arm:
     def take(self, uid: str, point: Mapping[str, Any] | None) -> dict[str, Any]:
         """Gives a trial a point, one that is known or else one of the estimator's."""
         self.sampler.given = None if point is None else self._encoded(point)
-        found: Mapping[str, Any] = self.optuna.suggest(uid) or {}
+        found: Mapping[str, Any] = self._suggested(uid) or {}
         # Scientific values first, then in the space's order: as a drawn point has them.
         paths = (*self.values, *(d.path for d in self.space.nuisance))
         self.points[uid] = self.space.tied({path: found[path] for path in paths if path in found})
@@ -213,6 +213,12 @@ class _Arm:
                     value = _number(dimension.values, value)
                 encoded[dimension.path] = value
         return encoded
+
+    def _suggested(self, uid: str) -> Any:
+        """Optuna's next point. That a busy machine took a second for it is nothing to warn of."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Define-by-run function", UserWarning)
+            return self.optuna.suggest(uid)
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         varied = dict(self.values)
