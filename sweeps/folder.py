@@ -37,7 +37,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 def built(storage: Path, name: str) -> Iterator[Path]:
     """A new sweep's folder, which has its name only once all is in it.
 
-    It is built aside, as `.NAME.XXXXXXXX`, and renamed last: whoever is killed on the way leaves
+    It is built aside, in a hidden folder, and renamed last: whoever is killed on the way leaves
     nothing that is in the way, and what earlier ones left is swept away.
 
     Raises:
