@@ -25,7 +25,7 @@ def draft(folder: Path, name: str) -> Iterator[Path]:
     own = f".{name}.{machine()}."
     for old in folder.glob(f".{name}.*"):
         pid = old.name.removeprefix(own).partition(".")[0]
-        if not _lives(int(pid)) if pid.isdigit() else _is_abandoned(old):
+        if not lives(int(pid)) if pid.isdigit() else _is_abandoned(old):
             shutil.rmtree(old, ignore_errors=True)
     place = Path(tempfile.mkdtemp(dir=folder, prefix=f"{own}{os.getpid()}."))
     try:
@@ -45,7 +45,8 @@ def machine() -> str:
     return hashlib.sha256(f"{os.uname().nodename} {started}".encode()).hexdigest()[:12]
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether there is a process of this machine with a number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

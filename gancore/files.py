@@ -92,6 +92,16 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, (text + "\n").encode())
 
 
+def looks(file: Path) -> tuple[int, int, int]:
+    """What changes when a file is written anew.
+
+    Raises:
+        OSError: There is none.
+    """
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def is_locked(file: Path) -> bool:
     """Whether some process, this one included, holds a file's lock."""
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from gancore.files import looks
 from sweeps import journal, planfile
 from sweeps.plan import Plan
 
@@ -28,20 +30,13 @@ class KnownPlan:
             DamagedSweep: It is no plan, or not as it was written.
         """
         file = journal.journal_folder(self._folder) / f"{journal.DRIVER}.jsonl"
-        looks = _looks(self._folder / planfile.FILE)
-        if self._plan is None or looks is None or looks != self._looks:
+        now = None
+        with suppress(OSError):
+            now = looks(self._folder / planfile.FILE)
+        if self._plan is None or now is None or now != self._looks:
             self._plan, self._mark = Plan.written(self._folder), journal.Mark()
-            self._looks = looks
+            self._looks = now
         found = journal.read_from(file, self._mark)
         self._plan = self._plan.told(self._folder, found.records)
         self._mark = found.mark
         return self._plan
-
-
-def _looks(file: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written anew; None where there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

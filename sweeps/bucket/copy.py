@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gancore.files import is_locked, is_temporary, write_atomically, write_json
+from gancore.files import is_locked, is_temporary, looks, write_atomically, write_json
 from sweeps.bucket.client import Bucket, Conflict, Entry
 from sweeps.bucket.lease import LEASE, Lease
 from sweeps.bucket.pieces import Pieces, Written, all_lines
@@ -52,7 +52,7 @@ class Copy(Folder):
         self._prefix = f"{place.name}/"
         self._known: dict[str, str] = {}
         self._read: dict[str, tuple[str, int]] = {}
-        self._sent: dict[str, tuple[int, int]] = {}
+        self._sent: dict[str, tuple[int, int, int]] = {}
         self._lease = Lease(bucket, f"{self._prefix}{LEASE}")
         self._lock = threading.RLock()
         self._mine = False
@@ -226,13 +226,13 @@ class Copy(Folder):
         return file.is_file() and file.stat().st_size == entry.size
 
     def _send(self, file: Path) -> None:
-        name, looks = self._name(file), _looks(file)
-        if self._sent.get(name) == looks:
+        name, now = self._name(file), looks(file)
+        if self._sent.get(name) == now:
             return
         content = file.read_bytes()
         if self._known.get(name) != _etag(content):
             self._known[name] = self._bucket.put(self._prefix + name, content)
-        self._sent[name] = looks
+        self._sent[name] = now
 
     def _delete(self, names: Iterable[str]) -> None:
         gone = sorted(names, key=lambda name: (not name.endswith(".json"), name))
@@ -270,12 +270,6 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = (file for file in path.rglob("*") if file.is_file())
     return sorted(f for f in found if not is_temporary(f.name) and "__pycache__" not in f.parts)
-
-
-def _looks(file: Path) -> tuple[int, int]:
-    """What changes when a file is written anew."""
-    found = file.stat()
-    return found.st_mtime_ns, found.st_size
 
 
 def _is_inside(name: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from gancore.drafts import lives, machine
 from sweeps.bucket.client import Bucket, Conflict
 from sweeps.errors import Busy, EnvironmentTrouble
 
@@ -101,8 +102,8 @@ _SINCE = time.strftime("%F %T")
 
 
 def _word() -> bytes:
-    mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": _SINCE, "at": time.time()}
-    return json.dumps(mine).encode()
+    mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": _SINCE}
+    return json.dumps({**mine, "machine": machine(), "at": time.time()}).encode()
 
 
 def _read(content: bytes) -> dict[str, Any]:
@@ -114,12 +115,4 @@ def _read(content: bytes) -> dict[str, Any]:
 def _is_dead(owner: dict[str, Any]) -> bool:
     """Whether a process of this machine had it that is no more."""
     pid = owner.get("pid")
-    if owner.get("host") != socket.gethostname() or not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    return owner.get("machine") == machine() and isinstance(pid, int) and not lives(pid)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import buckets
 import pytest
 from written_sweep import SWEEP
 
+from gancore.drafts import machine as machine_name
 from sweeps import SweepSpec, bucket, folder, journal, make_plan
 from sweeps.bucket import access, client, lease, pieces
 from sweeps.bucket.address import Address
@@ -452,7 +452,7 @@ class TestLease:
     def test_who_died_on_this_machine_has_it_no_more(self, there: Bucket) -> None:
         dead = subprocess.Popen([sys.executable, "-c", ""])
         dead.wait()
-        word = {"pid": dead.pid, "host": socket.gethostname(), "since": "now"}
+        word = {"pid": dead.pid, "host": "here", "machine": machine_name(), "since": "now"}
         there.put("digits/lease.json", json.dumps(word).encode())
         mine = Lease(there, "digits/lease.json")
         assert not mine.is_alive()
