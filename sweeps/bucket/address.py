@@ -22,6 +22,7 @@ MARK = "storage.json"
 DRIVERS, NODES = "sweeps", "trials"
 """Who reads and runs sweeps has copies of his own, apart from those in which trials write."""
 
+_SCHEMED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -62,8 +63,8 @@ class Address:
 
 
 def is_address(text: str) -> bool:
-    """Whether a storage is in a bucket, rightly written or not."""
-    return text.lower().startswith(SCHEME)
+    """Whether a storage is meant to be in a bucket, rightly written or not: no folder begins so."""
+    return _SCHEMED.match(text) is not None
 
 
 def folder_of(text: str, kind: str = DRIVERS) -> Path:

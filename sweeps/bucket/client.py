@@ -225,10 +225,13 @@ class Bucket:
             remedy = "its credentials must list, read, write and delete there"
             if code in _REFUSED:
                 return Unwritable(f"{where} refuses ({code}): {remedy}")
-            message = error.response.get("Error", {}).get("Message", "")
+            message = error.response.get("Error", {}).get("Message", "").replace(": ", ", ")
             return Unwritable(f"{where} refuses ({code}, {message}): look at the server's own log")
-        text = str(error).strip().split("\n")[0]
-        return Unwritable(f"{where} does not answer ({text}): look at the network and the endpoint")
+        why = str(error).strip().split("\n")[0].partition(": ")[0]
+        endpoint = self._client.meta.endpoint_url
+        return Unwritable(
+            f"{where} does not answer at {endpoint} ({why}): look at the network and the endpoint"
+        )
 
 
 def _code(error: Exception) -> str:
